@@ -1,0 +1,73 @@
+//! The gateway end to end, beside what else could stand in its place: nothing at all, a bare
+//! Pingora pass-through, nginx and haproxy. `cargo bench --bench load [-- --quick --only 1k,open]`.
+//!
+//! Each proxy has one core to itself; the load generator and the provider share another. CPU time
+//! is what the kernel charged the proxy's process. Every measurement is repeated, the contenders
+//! taking turns, and the median is shown with the spread, because machines are noisy.
+
+mod bare;
+mod client;
+mod contenders;
+mod measure;
+mod options;
+mod process;
+mod report;
+mod scenario;
+
+use std::process::ExitCode;
+
+use overspill::mock::{self, Behaviour};
+use tokio::net::TcpListener;
+
+use contenders::Contenders;
+use options::Options;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("load: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, listen, upstream] = arguments.as_slice()
+        && word == options::BARE
+    {
+        bare::serve(listen, upstream)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let options = Options::read(&arguments)?;
+    if let Some(code) = process::pin_this()? {
+        return Ok(code);
+    }
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Latency is measured by spinning on the clock; the sockets must be looked at as often.
+        .event_interval(1)
+        .build()?
+        .block_on(compare(&options))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn compare(options: &Options) -> Outcome<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let provider = listener.local_addr()?;
+    tokio::spawn(mock::serve(listener, Behaviour::default()));
+    let contenders = Contenders::start(provider).await?;
+    report::opening(options, &contenders);
+    for scenario in scenario::all()
+        .into_iter()
+        .filter(|scenario| options.wants(scenario.name))
+    {
+        let runs = measure::take_turns(&scenario, &contenders, options).await?;
+        report::table(&scenario, &runs);
+    }
+    report::memory(&contenders);
+    Ok(())
+}

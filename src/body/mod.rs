@@ -1,0 +1,14 @@
+//! Request and answer bodies as bytes: read once, changed only where they must be.
+
+mod block;
+mod error;
+pub mod inflate;
+mod nested;
+pub mod passing;
+pub mod scan;
+pub mod splice;
+mod string;
+mod walk;
+
+#[cfg(test)]
+mod properties;

@@ -1,0 +1,294 @@
+//! The one reading of a whole body: is it sound, and where do `model` and `stream` stand.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+pub use super::error::ScanError;
+use super::string;
+use super::walk::{RawField, Walk};
+
+/// What the gateway needs to know of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan {
+    /// The top-level `model`.
+    pub model: Option<Model>,
+    /// Whether the last top-level `stream` is literally `true`.
+    pub stream: bool,
+    /// The offset right after the opening brace, where a field can be put in.
+    pub after_brace: usize,
+    /// An object without fields.
+    pub empty: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// The JSON string, its quotes included.
+    pub span: Range<usize>,
+    /// What it says.
+    pub text: String,
+}
+
+/// Reads a request body once: valid UTF-8, one JSON object, nothing after it, strings and brackets
+/// closed. What stands inside values is the provider's to judge.
+pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
+    if simdutf8::basic::from_utf8(body).is_err() {
+        // Only the slower check knows the place.
+        let at = std::str::from_utf8(body)
+            .err()
+            .map_or(0, |error| error.valid_up_to());
+        return Err(ScanError::NotUtf8 { at });
+    }
+    let mut walk = Walk::open(body)?;
+    let mut model = None;
+    let mut stream = false;
+    while let Some(field) = walk.next()? {
+        match key(body, &field)?.as_ref() {
+            "model" if model.is_some() => return Err(ScanError::DuplicateModel),
+            "model" => model = Some(read_model(body, field.value)?),
+            "stream" => stream = body.get(field.value) == Some(b"true"),
+            _ => {}
+        }
+    }
+    Ok(Scan {
+        model,
+        stream,
+        after_brace: walk.after_brace(),
+        empty: walk.is_empty(),
+    })
+}
+
+/// A top-level field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The name, decoded.
+    pub key: Cow<'a, str>,
+    /// From the name's first quote to the end of the value.
+    pub span: Range<usize>,
+    pub value: Range<usize>,
+}
+
+/// The top-level fields of a body that [`scan`] has accepted. On any other it stops where the body
+/// stops making sense.
+pub fn fields(body: &[u8]) -> impl Iterator<Item = Field<'_>> {
+    let mut walk = Walk::open(body).ok();
+    std::iter::from_fn(move || {
+        let field = walk.as_mut()?.next().ok()??;
+        let key = key(body, &field).ok()?;
+        Some(Field {
+            key,
+            span: field.key.start..field.value.end,
+            value: field.value,
+        })
+    })
+    .fuse()
+}
+
+/// Where the model stands in an answer or an event: the last top-level string `model`, or `None`
+/// when there is none or the JSON is not one whole object.
+pub fn model_span(json: &[u8]) -> Option<Range<usize>> {
+    let mut walk = Walk::open(json).ok()?;
+    let mut span = None;
+    while let Some(field) = walk.next().ok()? {
+        if key(json, &field).ok()? == "model" && json.get(field.value.start) == Some(&b'"') {
+            span = Some(field.value);
+        }
+    }
+    span
+}
+
+fn key<'a>(body: &'a [u8], field: &RawField) -> Result<Cow<'a, str>, ScanError> {
+    let quoted = body.get(field.key.clone()).unwrap_or_default();
+    string::decode(quoted, field.key_escaped).ok_or(ScanError::Malformed {
+        at: field.key.start,
+        expected: "a field name with valid escapes",
+    })
+}
+
+fn read_model(body: &[u8], span: Range<usize>) -> Result<Model, ScanError> {
+    let quoted = body.get(span.clone()).unwrap_or_default();
+    if !quoted.starts_with(b"\"") {
+        return Err(ScanError::ModelNotAString);
+    }
+    let Ok(text) = serde_json::from_slice::<String>(quoted) else {
+        let expected = "a `model` with valid escapes and no control characters";
+        return Err(ScanError::Malformed {
+            at: span.start,
+            expected,
+        });
+    };
+    if text.is_empty() {
+        return Err(ScanError::EmptyModel);
+    }
+    Ok(Model { span, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(body: &str) -> String {
+        scan(body.as_bytes()).unwrap().model.unwrap().text
+    }
+
+    fn error(body: impl AsRef<[u8]>) -> ScanError {
+        scan(body.as_ref()).unwrap_err()
+    }
+
+    #[test]
+    fn the_model_is_found_wherever_it_stands_and_however_it_is_spelled() {
+        assert_eq!(model(r#"{"model":"a/b"}"#), "a/b");
+        assert_eq!(
+            model(r#" {"x":{"model":"no"},"y":"\"model\":","model" : "yes" } "#),
+            "yes"
+        );
+        assert_eq!(model(r#"{"mod\u0065l":"\u4f60\ud83d\ude00\/"}"#), "你😀/");
+        let long = r#"{"role":"user","content":"so much \"text\""},"#.repeat(250_000);
+        assert_eq!(
+            model(&format!(r#"{{"messages":[{long}null],"model":"last"}}"#)),
+            "last"
+        );
+    }
+
+    #[test]
+    fn a_stream_is_asked_for_by_the_last_field_of_that_name() {
+        let stream = |body: &str| scan(body.as_bytes()).unwrap().stream;
+        assert!(stream(r#"{"stream":false,"stre\u0061m": true }"#));
+        assert!(!stream(r#"{"stream":true,"stream":false}"#));
+        assert!(!stream(r#"{"stream":"true","x":{"stream":true}}"#));
+        assert!(!stream(r#"{"stream":truely}"#));
+    }
+
+    #[test]
+    fn a_bad_model_is_told_apart() {
+        for value in ["1", "null", "true", "{}", "[\"a\"]"] {
+            let body = format!(r#"{{"messages":[],"model":{value},"n":1}}"#);
+            assert_eq!(error(body), ScanError::ModelNotAString);
+        }
+        assert_eq!(error(r#"{"model":""}"#), ScanError::EmptyModel);
+        assert_eq!(
+            error(r#"{"model":"a","mod\u0065l":"a"}"#),
+            ScanError::DuplicateModel
+        );
+        assert!(matches!(
+            error("{\"model\":\"a\nb\"}"),
+            ScanError::Malformed { at: 9, .. }
+        ));
+        assert_eq!(scan(b"{}").unwrap().model, None);
+    }
+
+    #[test]
+    fn what_is_not_one_whole_object_is_refused() {
+        use ScanError::*;
+        for (body, expected) in [
+            ("", Empty),
+            (" \n\t", Empty),
+            ("[]", NotAnObject),
+            ("\"model\"", NotAnObject),
+            ("\u{feff}{}", ByteOrderMark),
+            ("{", Truncated),
+            (r#"{"a"#, Truncated),
+            (r#"{"a":"#, Truncated),
+            (r#"{"a":1"#, Truncated),
+            (r#"{"a":1,"#, Truncated),
+            (r#"{"a":["}]"#, Truncated),
+            (r#"{"a":"\"#, Truncated),
+            ("{}{}", TrailingBytes { at: 2 }),
+            ("{} \0", TrailingBytes { at: 3 }),
+            (
+                "{,}",
+                Malformed {
+                    at: 1,
+                    expected: "a field name in double quotes",
+                },
+            ),
+            (
+                r#"{"a":1,}"#,
+                Malformed {
+                    at: 7,
+                    expected: "a field name in double quotes",
+                },
+            ),
+            (
+                r#"{"a" 1}"#,
+                Malformed {
+                    at: 5,
+                    expected: "':'",
+                },
+            ),
+            (
+                r#"{"a":}"#,
+                Malformed {
+                    at: 5,
+                    expected: "a JSON value",
+                },
+            ),
+            (
+                r#"{"a":1 "b":2}"#,
+                Malformed {
+                    at: 7,
+                    expected: "',' or '}'",
+                },
+            ),
+            (
+                r#"{"a":[1}}"#,
+                Malformed {
+                    at: 7,
+                    expected: "']'",
+                },
+            ),
+            (
+                r#"{"a":[1,\"]}"#,
+                Malformed {
+                    at: 8,
+                    expected: "a JSON value",
+                },
+            ),
+            (
+                r#"{"a":[1 /*"*/]}"#,
+                Malformed {
+                    at: 8,
+                    expected: "a JSON value",
+                },
+            ),
+        ] {
+            assert_eq!(error(body), expected, "{body}");
+        }
+        assert_eq!(error(b"{\"a\":\"\xff\"}"), NotUtf8 { at: 6 });
+    }
+
+    #[test]
+    fn depth_is_counted_from_the_outermost_object() {
+        let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(scan(nested(127).as_bytes()).is_ok());
+        assert_eq!(error(nested(128)), ScanError::TooDeep);
+        assert_eq!(error(nested(10_000)), ScanError::TooDeep);
+        assert_eq!(error(r#"{"a":"#.repeat(10_000)), ScanError::TooDeep);
+    }
+
+    #[test]
+    fn a_message_says_what_to_do_and_quotes_nothing() {
+        let text = error(r#"{"secret words" 1}"#).to_string();
+        assert!(text.contains("byte 16") && text.contains("correct") && !text.contains("secret"));
+    }
+
+    #[test]
+    fn an_answer_is_read_forgivingly() {
+        assert_eq!(model_span(br#"{"model":"a","model":"b"}"#), Some(21..24));
+        assert_eq!(model_span(br#"{"model":"a","model":null}"#), Some(9..12));
+        assert_eq!(model_span(br#"{"choices":[{"model":"a"}]}"#), None);
+        for broken in ["", "[DONE]", "[]", r#"{"model":"a""#, r#"{"model":"a"}}"#] {
+            assert_eq!(model_span(broken.as_bytes()), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn fields_stop_where_the_body_stops_making_sense() {
+        let keys = |body| {
+            fields(body)
+                .map(|field| field.key.into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(keys(br#"{"\u0061":1,"b":[],"c":}"#), ["a", "b"]);
+        assert!(keys(b"[]").is_empty());
+    }
+}

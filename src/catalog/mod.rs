@@ -1,0 +1,124 @@
+//! What is known of the providers by name: data, embedded, read once. An operator's own file
+//! overrides any of it.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+static CATALOG: LazyLock<Catalog> =
+    LazyLock::new(|| serde_yaml::from_str(include_str!("providers.yaml")).unwrap_or_default());
+
+/// The catalogue as embedded.
+pub fn catalog() -> &'static Catalog {
+    &CATALOG
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalog {
+    /// The day all prices here were read.
+    pub priced: String,
+    /// The currency of all prices here.
+    pub currency: String,
+    pub providers: BTreeMap<String, Known>,
+}
+
+/// A provider that needs little more than a key.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Known {
+    /// Absent where each account has its own; then `url_form` shows what it looks like.
+    pub base_url: Option<String>,
+    pub url_form: Option<String>,
+    pub auth: KnownAuth,
+    /// Absent: the same as for any provider.
+    pub endpoints: Option<Vec<String>>,
+    /// By canonical id.
+    pub models: BTreeMap<String, KnownModel>,
+}
+
+/// How it takes its key.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum KnownAuth {
+    #[default]
+    Bearer,
+    /// In a header of this name.
+    Header(String),
+    /// It needs none; with a key it is asked as a bearer.
+    None,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownModel {
+    /// The provider's own name.
+    pub name: String,
+    pub context: Option<u64>,
+    /// Input and output, per million tokens.
+    pub price: Option<(f64, f64)>,
+    /// The model that really answers, where it is another.
+    pub served_as: Option<String>,
+}
+
+impl Catalog {
+    pub fn get(&self, name: &str) -> Option<&Known> {
+        self.providers.get(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CANONICAL: [&str; 8] = [
+        "deepseek/deepseek-r1",
+        "deepseek/deepseek-v3.1",
+        "deepseek/deepseek-v3.2",
+        "qwen/qwen3-235b",
+        "qwen/qwen3-32b",
+        "qwen/qwen3-coder-30b",
+        "qwen/qwen3-coder-480b",
+        "qwen/qwen3-next-80b",
+    ];
+
+    #[test]
+    fn the_embedded_data_reads() {
+        let read: Result<Catalog, _> = serde_yaml::from_str(include_str!("providers.yaml"));
+        assert_eq!(
+            read.map_err(|error| error.to_string())
+                .unwrap()
+                .providers
+                .len(),
+            32
+        );
+    }
+
+    #[test]
+    fn every_provider_says_where_it_is() {
+        for (name, known) in &catalog().providers {
+            assert!(
+                known.base_url.is_some() != known.url_form.is_some(),
+                "{name}"
+            );
+            for (id, model) in &known.models {
+                assert!(CANONICAL.contains(&id.as_str()), "{name}: {id}");
+                assert!(!model.name.is_empty(), "{name}: {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_eight_models_are_all_on_siliconflow_and_openrouter() {
+        for name in ["siliconflow", "openrouter"] {
+            let models: Vec<&String> = catalog().get(name).unwrap().models.keys().collect();
+            assert_eq!(models, CANONICAL, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_alias_says_what_it_serves() {
+        let next = &catalog().get("siliconflow").unwrap().models["qwen/qwen3-next-80b"];
+        assert_eq!(next.served_as.as_deref(), Some("qwen/qwen3-30b-a3b"));
+    }
+}

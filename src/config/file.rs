@@ -1,0 +1,262 @@
+//! The parsed form: the grammar of `overspill.yaml`, and nothing about what it means.
+//!
+//! Everything is optional here, so that whatever is found wrong can be taken out and the rest still
+//! be read. What must be there is `validate`'s to say.
+
+use crate::config::secret::Secret;
+use crate::config::shape::{Cause, List, OneOrMany, Ordered, SocketAddress};
+use crate::config::units::{Size, Time, TimeRange};
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct File {
+    pub server: Server,
+    pub providers: Ordered<Provider>,
+    pub routes: List<Route>,
+    pub defaults: Policy,
+    pub keys: List<Key>,
+    pub auth: Option<Access>,
+    pub log: Log,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    pub listen: Option<OneOrMany<Listen>>,
+    pub admin: Option<Admin>,
+    pub threads: Option<u64>,
+    pub max_body: Option<Size>,
+    pub header_timeout: Option<Time>,
+    pub body_timeout: Option<Time>,
+    pub write_timeout: Option<Time>,
+    pub buffers: Option<Size>,
+    pub keepalive: Option<Time>,
+    pub drain: Option<Time>,
+}
+
+/// Also written as the address alone.
+#[derive(Debug, Default)]
+pub struct Listen {
+    pub address: Option<SocketAddress>,
+    pub tls: Option<ListenTls>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenTls {
+    pub cert: Option<String>,
+    pub key: Option<String>,
+}
+
+/// Also written as the address alone.
+#[derive(Debug)]
+pub enum Admin {
+    Off,
+    At {
+        address: Option<SocketAddress>,
+        token: Option<Secret>,
+    },
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Provider {
+    pub api_key: Option<Secret>,
+    pub driver: Option<Driver>,
+    pub base_url: Option<String>,
+    pub auth: Option<Auth>,
+    pub endpoints: Option<List<String>>,
+    pub models: Ordered<Model>,
+    pub tls: Option<ProviderTls>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Driver {
+    Openai,
+}
+
+#[derive(Debug)]
+pub enum Auth {
+    None,
+    Bearer,
+    Own {
+        header: Option<Ordered<Secret>>,
+        query: Option<Ordered<Secret>>,
+    },
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderTls {
+    pub verify: Option<bool>,
+}
+
+/// Also written as the name alone.
+#[derive(Debug, Default)]
+pub struct Model {
+    pub name: Option<String>,
+    pub price: Option<Price>,
+    pub context: Option<u64>,
+    pub served_as: Option<String>,
+}
+
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Price {
+    pub input: Option<f64>,
+    pub output: Option<f64>,
+    pub currency: Option<Currency>,
+    pub date: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Currency {
+    Usd,
+    Cny,
+}
+
+/// What a route may say and `defaults` may say for all.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    pub retry: Retry,
+    pub timeouts: Timeouts,
+    pub forward: Option<List<String>>,
+    pub fallback_models: Option<List<String>>,
+    pub response_model: Option<ResponseModel>,
+    pub balance: Option<Balance>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Route {
+    pub name: Option<String>,
+    #[serde(rename = "match")]
+    pub matches: Match,
+    pub mode: Option<Mode>,
+    pub targets: List<Target>,
+    // The fields of `Policy`: serde's flatten would lose positions and unknown fields.
+    pub retry: Retry,
+    pub timeouts: Timeouts,
+    pub forward: Option<List<String>>,
+    pub fallback_models: Option<List<String>>,
+    pub response_model: Option<ResponseModel>,
+    pub balance: Option<Balance>,
+}
+
+impl Route {
+    /// Moves the fields of a policy out.
+    pub fn take_policy(&mut self) -> Policy {
+        Policy {
+            retry: std::mem::take(&mut self.retry),
+            timeouts: std::mem::take(&mut self.timeouts),
+            forward: self.forward.take(),
+            fallback_models: self.fallback_models.take(),
+            response_model: self.response_model,
+            balance: self.balance,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Match {
+    pub models: List<String>,
+    pub path: Option<String>,
+    pub host: Option<OneOrMany<String>>,
+    pub headers: Ordered<String>,
+    pub keys: List<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    Call,
+    Stream,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponseModel {
+    Canonical,
+    Upstream,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    Weighted,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Target {
+    pub provider: Option<String>,
+    pub model: Option<String>,
+    pub tier: Option<u64>,
+    pub weight: Option<u64>,
+    pub options: Ordered<serde_json::Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    #[serde(rename = "for")]
+    pub causes: Option<List<Cause>>,
+    pub attempts: Option<u64>,
+    pub patience: Option<Time>,
+    pub backoff: Option<TimeRange>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    pub connect: Option<Time>,
+    pub first_byte: Option<Time>,
+    pub idle: Option<Time>,
+    pub response: Option<Time>,
+    pub deadline: Option<Time>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Key {
+    pub name: Option<String>,
+    pub secret: Option<Secret>,
+    pub sha256: Option<Secret>,
+    pub models: List<String>,
+}
+
+/// `auth: off`.
+#[derive(Debug, Clone, Copy)]
+pub enum Access {
+    Off,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub format: Option<LogFormat>,
+    pub level: Option<Level>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Auto,
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}

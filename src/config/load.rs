@@ -1,0 +1,120 @@
+//! Reads a configuration whole: every error at once, or a snapshot.
+
+use crate::config::date::Date;
+use crate::config::decode::decode;
+use crate::config::document::{Content, Node};
+use crate::config::file::File;
+use crate::config::parse::parse;
+use crate::config::problem::{Problem, Report};
+use crate::config::reference::Surroundings;
+use crate::config::snapshot::Snapshot;
+use crate::config::validate::{Context, validate};
+use std::path::Path;
+use std::time::SystemTime;
+
+pub use crate::config::reference::Environment;
+
+#[derive(Debug)]
+pub struct Loaded {
+    pub snapshot: Snapshot,
+    pub warnings: Vec<Problem>,
+}
+
+/// Beyond this many errors the rest is not looked for.
+const MAX_ERRORS: usize = 100;
+
+/// Relative paths inside the file begin at the file's own directory.
+pub fn load(path: &Path, env: Environment<'_>) -> Result<Loaded, Vec<Problem>> {
+    let name = path.display().to_string();
+    let text = match std::fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => return Err(vec![not_text(&name, &error)]),
+        Err(error) => {
+            return Err(vec![whole_file(
+                &name,
+                1,
+                format!("cannot be read: {error}"),
+            )]);
+        }
+    };
+    let directory = path.parent().unwrap_or(Path::new(""));
+    read(
+        &text,
+        &name,
+        Surroundings { env, directory },
+        Date::of(SystemTime::now()),
+    )
+}
+
+/// For a configuration that is no file. Relative paths begin at the working directory.
+pub fn load_str(text: &str, file_name: &str, env: Environment<'_>) -> Result<Loaded, Vec<Problem>> {
+    let around = Surroundings {
+        env,
+        directory: Path::new(""),
+    };
+    read(text, file_name, around, Date::of(SystemTime::now()))
+}
+
+/// With the day named: what is old depends on it.
+pub fn read(
+    text: &str,
+    file_name: &str,
+    around: Surroundings<'_>,
+    today: Date,
+) -> Result<Loaded, Vec<Problem>> {
+    let (root, problems) = parse(text, file_name, around).map_err(|problem| vec![*problem])?;
+    let mut report = Report::new(file_name, root, problems);
+    let Some(file) = decode_all(&mut report) else {
+        return Err(report.finish().err().unwrap_or_default());
+    };
+    let context = Context {
+        directory: around.directory,
+        today,
+    };
+    let snapshot = validate(file, &mut report, context);
+    report
+        .finish()
+        .map(|warnings| Loaded { snapshot, warnings })
+}
+
+/// Serde stops at its first error: that one is reported and taken out, and it begins again.
+fn decode_all(report: &mut Report) -> Option<File> {
+    if is_null(&report.root) {
+        report.root.content = Content::Mapping(vec![]);
+    }
+    loop {
+        let fault = match decode::<File>(&report.root) {
+            Ok(file) => return Some(file),
+            Err(fault) => fault,
+        };
+        let taken = report.fault(fault);
+        if !taken || report.count() >= MAX_ERRORS {
+            return None;
+        }
+    }
+}
+
+/// A file with nothing in it but `---`: what is missing is said field by field.
+fn is_null(root: &Node) -> bool {
+    root.scalar()
+        .is_some_and(|scalar| scalar.plain && scalar.text.is_empty())
+}
+
+fn not_text(file: &str, error: &std::string::FromUtf8Error) -> Problem {
+    let valid = error.utf8_error().valid_up_to();
+    let before = error.as_bytes().get(..valid).unwrap_or_default();
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    whole_file(file, line, "not valid UTF-8".to_owned())
+}
+
+fn whole_file(file: &str, line: usize, message: String) -> Problem {
+    let (path, suggestion) = (String::new(), None);
+    Problem {
+        file: file.to_owned(),
+        line,
+        column: 1,
+        path,
+        message,
+        suggestion,
+    }
+}

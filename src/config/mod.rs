@@ -1,0 +1,24 @@
+//! From `overspill.yaml` to a snapshot, or to everything that is wrong with it.
+//!
+//! `reference` and `parse` make a marked tree (`document`), `decode` reads it into the parsed form
+//! (`file`), `validate` turns that into the ready form (`snapshot`). `load` does all of it.
+
+pub mod date;
+pub mod load;
+pub mod problem;
+pub mod secret;
+pub mod snapshot;
+pub mod units;
+
+mod decode;
+mod document;
+mod file;
+mod parse;
+mod place;
+mod reference;
+mod shape;
+mod suggest;
+mod validate;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,399 @@
+//! The ready form of a configuration: immutable, every name resolved, everything the hot path
+//! needs computed once. A request pins one snapshot and keeps it to its end.
+
+use crate::config::secret::Secret;
+use crate::routing::balance::Schedule;
+use http::{HeaderName, HeaderValue};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct Snapshot {
+    pub server: Server,
+    pub providers: Vec<Arc<Provider>>,
+    /// In the order of the file: the first that matches serves.
+    pub routes: Vec<Arc<Route>>,
+    pub keys: Keys,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub listen: Vec<Listen>,
+    pub admin: Option<Admin>,
+    /// 0: one a core.
+    pub threads: usize,
+    pub max_body: usize,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub write_timeout: Duration,
+    /// All request bodies in memory together, in bytes.
+    pub buffers: usize,
+    pub keepalive: Duration,
+    pub drain: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Listen {
+    pub address: SocketAddr,
+    pub tls: Option<ListenTls>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ListenTls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+#[derive(Debug, Clone)]
+pub struct Admin {
+    pub address: SocketAddr,
+    /// Asked for (as a bearer) by everything on the admin port but the health paths.
+    pub token: Option<Secret>,
+}
+
+#[derive(Debug)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: tracing::Level,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Auto,
+    Text,
+    Json,
+}
+
+/// An account somewhere that serves models under its own names.
+#[derive(Debug)]
+pub struct Provider {
+    pub name: Arc<str>,
+    pub index: usize,
+    pub tls: bool,
+    /// Verify the upstream certificate and its name. False only by `tls: {verify: false}`.
+    pub verify: bool,
+    /// Host name or address without port or brackets: what is resolved, and the SNI.
+    pub host: String,
+    pub port: u16,
+    /// The `Host` header: with the port where it is not the scheme's own.
+    pub authority: HeaderValue,
+    /// `/v1`: never ends in a slash; empty for a base URL at the root.
+    pub base_path: String,
+    pub auth: Auth,
+    /// Every credential of this provider, to be struck from what it sends back.
+    pub secrets: Vec<Secret>,
+    pub endpoints: Vec<Endpoint>,
+    /// Canonical id → how this provider serves it.
+    pub models: HashMap<Arc<str>, Arc<ProviderModel>>,
+}
+
+#[derive(Debug)]
+pub struct ProviderModel {
+    /// The provider's own name.
+    pub name: Arc<str>,
+    pub context: Option<u64>,
+    pub price: Option<Price>,
+    /// An alias of another canonical model: which one really answers.
+    pub served_as: Option<Arc<str>>,
+}
+
+/// Per million tokens. Kept as the decimal strings of the configuration: this is shown, not billed.
+#[derive(Debug, Clone)]
+pub struct Price {
+    pub input: f64,
+    pub output: f64,
+    pub currency: String,
+    pub date: Option<String>,
+}
+
+/// How a provider is told who calls. Header values are marked sensitive.
+#[derive(Clone)]
+pub enum Auth {
+    None,
+    Header {
+        name: HeaderName,
+        value: HeaderValue,
+    },
+    /// Already percent-encoded: `key=abc`.
+    Query {
+        pair: Secret,
+    },
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Auth::None => f.write_str("none"),
+            Auth::Header { name, .. } => write!(f, "header {name}: ***"),
+            Auth::Query { .. } => f.write_str("query ***"),
+        }
+    }
+}
+
+/// What the data port serves, and where the same thing stands at a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    Chat,
+    Completions,
+    Embeddings,
+    Responses,
+    Messages,
+    Rerank,
+    Moderations,
+    Images,
+    Speech,
+}
+
+impl Endpoint {
+    pub const ALL: [Endpoint; 9] = [
+        Endpoint::Chat,
+        Endpoint::Completions,
+        Endpoint::Embeddings,
+        Endpoint::Responses,
+        Endpoint::Messages,
+        Endpoint::Rerank,
+        Endpoint::Moderations,
+        Endpoint::Images,
+        Endpoint::Speech,
+    ];
+
+    /// The word in `providers.*.endpoints`, in logs and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Endpoint::Chat => "chat",
+            Endpoint::Completions => "completions",
+            Endpoint::Embeddings => "embeddings",
+            Endpoint::Responses => "responses",
+            Endpoint::Messages => "messages",
+            Endpoint::Rerank => "rerank",
+            Endpoint::Moderations => "moderations",
+            Endpoint::Images => "images",
+            Endpoint::Speech => "speech",
+        }
+    }
+
+    /// Below `/v1` here, and below the base path there.
+    pub fn path(self) -> &'static str {
+        match self {
+            Endpoint::Chat => "/chat/completions",
+            Endpoint::Completions => "/completions",
+            Endpoint::Embeddings => "/embeddings",
+            Endpoint::Responses => "/responses",
+            Endpoint::Messages => "/messages",
+            Endpoint::Rerank => "/rerank",
+            Endpoint::Moderations => "/moderations",
+            Endpoint::Images => "/images/generations",
+            Endpoint::Speech => "/audio/speech",
+        }
+    }
+
+    /// The endpoint a path of the data port names.
+    pub fn at(path: &str) -> Option<Endpoint> {
+        let below = path.strip_prefix("/v1")?;
+        Endpoint::ALL
+            .into_iter()
+            .find(|endpoint| endpoint.path() == below)
+    }
+}
+
+#[derive(Debug)]
+pub struct Route {
+    pub name: Arc<str>,
+    pub index: usize,
+    pub matches: Match,
+    pub mode: Mode,
+    pub targets: Vec<Arc<Target>>,
+    pub retry: Retry,
+    pub timeouts: Timeouts,
+    /// Request headers let through besides the standard ones.
+    pub forward: Vec<HeaderName>,
+    pub response_model: ResponseModel,
+    pub fallback_models: Vec<Arc<str>>,
+    /// Declared canonical id → who serves it here.
+    pub models: HashMap<Arc<str>, Arc<Served>>,
+    /// Targets that name the provider's model themselves serve whatever this route matches, and a
+    /// call without a model.
+    pub any_model: Option<Arc<Served>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Read, routed by model, retried.
+    Call,
+    /// Streamed through as it comes, upgrades included.
+    Stream,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseModel {
+    Canonical,
+    Upstream,
+}
+
+/// All that is given must hold; what is empty or absent holds always.
+#[derive(Debug, Default)]
+pub struct Match {
+    pub models: Vec<Pattern>,
+    pub path: Option<Pattern>,
+    /// Lower case, without port.
+    pub hosts: Vec<Pattern>,
+    pub headers: Vec<(HeaderName, Pattern)>,
+    /// Names of keys.
+    pub keys: Vec<Arc<str>>,
+}
+
+/// A literal, or a literal with one `*` standing for anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    pub before: String,
+    /// None: no `*`.
+    pub after: Option<String>,
+}
+
+impl Pattern {
+    pub fn parse(text: &str) -> Pattern {
+        match text.split_once('*') {
+            Some((before, after)) => Pattern {
+                before: before.to_owned(),
+                after: Some(after.to_owned()),
+            },
+            None => Pattern {
+                before: text.to_owned(),
+                after: None,
+            },
+        }
+    }
+
+    pub fn matches(&self, text: &str) -> bool {
+        match &self.after {
+            None => text == self.before,
+            Some(after) => {
+                text.len() >= self.before.len() + after.len()
+                    && text.starts_with(self.before.as_str())
+                    && text.ends_with(after.as_str())
+            }
+        }
+    }
+
+    /// Everything `other` matches, this one matches too.
+    pub fn covers(&self, other: &Pattern) -> bool {
+        match (&self.after, &other.after) {
+            (_, None) => self.matches(&other.before),
+            (None, Some(_)) => false,
+            (Some(after), Some(others)) => {
+                other.before.starts_with(self.before.as_str()) && others.ends_with(after.as_str())
+            }
+        }
+    }
+}
+
+/// One provider serving in one route, with a tier and a weight.
+#[derive(Debug)]
+pub struct Target {
+    pub provider: Arc<Provider>,
+    /// Position in the route.
+    pub index: usize,
+    pub tier: u32,
+    /// 0: never asked.
+    pub weight: u32,
+    /// The provider's own model name, where the route gives it.
+    pub model: Option<Arc<str>>,
+    /// Top-level fields that the request is given, whatever the caller wrote: name, JSON.
+    pub options: Vec<(String, String)>,
+}
+
+/// One canonical model in one route: its candidates by tier.
+#[derive(Debug)]
+pub struct Served {
+    /// Canonical id. For a target that names its own model this is the id asked for, or, where
+    /// none was, the provider's own name; then it is None here.
+    pub model: Option<Arc<str>>,
+    /// Ascending by tier.
+    pub tiers: Vec<Tier>,
+}
+
+#[derive(Debug)]
+pub struct Tier {
+    pub number: u32,
+    /// Those with a weight of zero are left out.
+    pub candidates: Vec<Candidate>,
+    /// Whose turn it is.
+    pub schedule: Schedule,
+}
+
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    pub target: Arc<Target>,
+    /// The provider's own name for the model.
+    pub upstream_model: Arc<str>,
+    /// The same as a JSON string, quotes included, ready to be spliced.
+    pub upstream_json: bytes::Bytes,
+    pub context: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Retry {
+    pub causes: Causes,
+    pub attempts: u32,
+    pub patience: Duration,
+    pub backoff: (Duration, Duration),
+}
+
+/// What `retry.for` names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Causes {
+    pub connect: bool,
+    pub timeout: bool,
+    pub reset: bool,
+    pub rate_limited: bool,
+    pub server_error: bool,
+    pub stream: bool,
+    pub content_filter: bool,
+    /// Single statuses besides.
+    pub statuses: Vec<u16>,
+}
+
+impl Causes {
+    /// `for: []`: no retry of any kind.
+    pub fn is_empty(&self) -> bool {
+        *self == Causes::default()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    pub connect: Duration,
+    /// A stream's first byte.
+    pub first_byte: Duration,
+    /// Between two bytes of an answer under way.
+    pub idle: Duration,
+    /// The header of an answer that is no stream.
+    pub response: Duration,
+    /// All work up to the commit.
+    pub deadline: Duration,
+}
+
+#[derive(Debug)]
+pub enum Keys {
+    /// `auth: off`, or no keys on a loopback address.
+    Open,
+    /// SHA-256 of the secret → who it is.
+    Known(HashMap<[u8; 32], Arc<Key>>),
+}
+
+#[derive(Debug)]
+pub struct Key {
+    pub name: Arc<str>,
+    /// Empty: every model.
+    pub models: Vec<Pattern>,
+}
+
+impl Key {
+    pub fn may_use(&self, model: &str) -> bool {
+        self.models.is_empty() || self.models.iter().any(|pattern| pattern.matches(model))
+    }
+}

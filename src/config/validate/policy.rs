@@ -1,0 +1,217 @@
+//! What `defaults` says for all routes, and a route over it, field by field.
+
+use crate::config::file;
+use crate::config::place::Place;
+use crate::config::problem::Report;
+use crate::config::shape::{Cause, List, elements};
+use crate::config::snapshot::{Causes, ResponseModel, Retry, Timeouts};
+use crate::config::units::TimeRange;
+use crate::config::validate::names::{header_name, is_name, name, number, out_of_range, time};
+use http::HeaderName;
+use std::sync::Arc;
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[derive(Clone)]
+pub struct Policy {
+    pub retry: Retry,
+    pub timeouts: Timeouts,
+    pub forward: Vec<HeaderName>,
+    /// With the places they were written at.
+    pub fallback_models: Vec<(Place, Arc<str>)>,
+    pub response_model: ResponseModel,
+}
+
+pub fn defaults(report: &mut Report, place: &Place, file: file::Policy) -> Policy {
+    let seconds = Duration::from_secs;
+    let built_in = Policy {
+        retry: Retry {
+            causes: Causes {
+                connect: true,
+                timeout: true,
+                reset: true,
+                rate_limited: true,
+                server_error: true,
+                stream: true,
+                content_filter: false,
+                statuses: vec![],
+            },
+            attempts: 4,
+            patience: seconds(2),
+            backoff: (Duration::from_millis(250), seconds(2)),
+        },
+        timeouts: Timeouts {
+            connect: seconds(2),
+            first_byte: seconds(60),
+            idle: seconds(30),
+            response: seconds(600),
+            deadline: seconds(900),
+        },
+        forward: vec![],
+        fallback_models: vec![],
+        response_model: ResponseModel::Canonical,
+    };
+    overlay(report, place, file, &built_in)
+}
+
+/// What the file leaves out is as in `base`.
+pub fn overlay(report: &mut Report, place: &Place, file: file::Policy, base: &Policy) -> Policy {
+    // There is one balance so far, and naming it changes nothing.
+    let (Some(file::Balance::Weighted) | None) = file.balance;
+    Policy {
+        retry: retry(report, &place.key("retry"), &file.retry, &base.retry),
+        timeouts: timeouts(
+            report,
+            &place.key("timeouts"),
+            &file.timeouts,
+            &base.timeouts,
+        ),
+        forward: match &file.forward {
+            Some(headers) => forward(report, &place.key("forward"), headers),
+            None => base.forward.clone(),
+        },
+        fallback_models: match &file.fallback_models {
+            Some(models) => fallback_models(report, &place.key("fallback_models"), models),
+            None => base.fallback_models.clone(),
+        },
+        response_model: match file.response_model {
+            Some(file::ResponseModel::Canonical) => ResponseModel::Canonical,
+            Some(file::ResponseModel::Upstream) => ResponseModel::Upstream,
+            None => base.response_model,
+        },
+    }
+}
+
+fn retry(report: &mut Report, place: &Place, file: &file::Retry, base: &Retry) -> Retry {
+    let backoff = match file.backoff {
+        Some(TimeRange(low, high)) => {
+            if high > HOUR {
+                out_of_range(report, &place.key("backoff"), "0ms..0ms", "1h..1h");
+            }
+            (low, high)
+        }
+        None => base.backoff,
+    };
+    Retry {
+        causes: file
+            .causes
+            .as_ref()
+            .map_or_else(|| base.causes.clone(), causes),
+        attempts: number(
+            report,
+            &place.key("attempts"),
+            file.attempts,
+            base.attempts,
+            1..=100,
+        ),
+        patience: time(
+            report,
+            &place.key("patience"),
+            file.patience,
+            base.patience,
+            Duration::ZERO..=HOUR,
+        ),
+        backoff,
+    }
+}
+
+fn causes(words: &List<Cause>) -> Causes {
+    let mut causes = Causes::default();
+    for cause in words.iter().flatten() {
+        match *cause {
+            Cause::Connect => causes.connect = true,
+            Cause::Timeout => causes.timeout = true,
+            Cause::Reset => causes.reset = true,
+            Cause::RateLimited => causes.rate_limited = true,
+            Cause::ServerError => causes.server_error = true,
+            Cause::Stream => causes.stream = true,
+            Cause::ContentFilter => causes.content_filter = true,
+            Cause::Status(status) => {
+                if !causes.statuses.contains(&status) {
+                    causes.statuses.push(status);
+                }
+            }
+        }
+    }
+    causes
+}
+
+fn timeouts(
+    report: &mut Report,
+    place: &Place,
+    file: &file::Timeouts,
+    base: &Timeouts,
+) -> Timeouts {
+    let mut limit =
+        |field: &str, given, base| time(report, &place.key(field), given, base, MS..=DAY);
+    Timeouts {
+        connect: limit("connect", file.connect, base.connect),
+        first_byte: limit("first_byte", file.first_byte, base.first_byte),
+        idle: limit("idle", file.idle, base.idle),
+        response: limit("response", file.response, base.response),
+        deadline: limit("deadline", file.deadline, base.deadline),
+    }
+}
+
+/// Never let through, whatever a route says: credentials, what belongs to one connection, ours.
+const NEVER_FORWARDED: [&str; 20] = [
+    "api-key",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-api-key",
+    "x-goog-api-key",
+    "x-real-ip",
+];
+
+fn forward(report: &mut Report, place: &Place, headers: &List<String>) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for (place, text) in elements(headers, place) {
+        let Some(header) = header_name(report, &place, text) else {
+            continue;
+        };
+        let word = header.as_str();
+        let ours = word.starts_with("x-overspill-") || word.starts_with("x-forwarded-");
+        if ours || NEVER_FORWARDED.contains(&word) {
+            let message = format!("{} never goes upstream; remove it", report.quote(&place));
+            report.error(&place, message);
+        } else if !names.contains(&header) {
+            names.push(header);
+        }
+    }
+    names
+}
+
+fn fallback_models(
+    report: &mut Report,
+    place: &Place,
+    models: &List<String>,
+) -> Vec<(Place, Arc<str>)> {
+    let mut ids: Vec<(Place, Arc<str>)> = Vec::new();
+    for (place, id) in elements(models, place) {
+        if !is_name(id) {
+            name(report, &place, id);
+        } else if ids.iter().any(|(_, known)| **known == **id) {
+            report.error(&place, "is named twice");
+        } else {
+            ids.push((place, id.as_str().into()));
+        }
+    }
+    ids
+}

@@ -1,0 +1,259 @@
+//! `providers`: what the file says of each, over what the catalogue knows.
+
+use crate::catalog::{Known, catalog};
+use crate::config::date::Date;
+use crate::config::file;
+use crate::config::place::Place;
+use crate::config::problem::Report;
+use crate::config::shape::{Ordered, elements};
+use crate::config::snapshot::{Auth, Endpoint, Provider, Server};
+use crate::config::suggest::closest;
+use crate::config::validate::Context;
+use crate::config::validate::auth::credentials;
+use crate::config::validate::endpoint_url::EndpointUrl;
+use crate::config::validate::model::models;
+use crate::config::validate::names::is_name;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+const DEFAULT_ENDPOINTS: [Endpoint; 3] =
+    [Endpoint::Chat, Endpoint::Completions, Endpoint::Embeddings];
+
+/// Accepted in `endpoints`, since providers list it: the gateway answers it by itself.
+const MODELS: &str = "models";
+
+/// The providers of the file.
+#[derive(Default)]
+pub struct Accounts {
+    ready: Vec<Arc<Provider>>,
+    /// Those that were wrong too: a target that names one is not wrong for it.
+    written: Vec<Arc<str>>,
+}
+
+impl Accounts {
+    pub fn get(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.ready.iter().find(|provider| &*provider.name == name)
+    }
+
+    pub fn is_written(&self, name: &str) -> bool {
+        self.written.iter().any(|written| &**written == name)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.written.iter().map(|name| &**name)
+    }
+
+    pub fn into_ready(self) -> Vec<Arc<Provider>> {
+        self.ready
+    }
+}
+
+pub fn providers(
+    report: &mut Report,
+    file: Ordered<file::Provider>,
+    server: &Server,
+    context: Context<'_>,
+) -> Accounts {
+    let root = Place::root();
+    let place = root.key("providers");
+    let written = report
+        .root
+        .find(&place)
+        .map(|node| node.keys())
+        .unwrap_or_default();
+    if written.is_empty() {
+        report.missing(&root, "providers", "missing: at least one provider");
+        if report.root.find(&place).is_some_and(|node| !node.pruned) {
+            report.error(&place, "is empty; name at least one provider");
+        }
+    }
+    let mut accounts = Accounts {
+        ready: vec![],
+        written,
+    };
+    for (name, file) in file.0 {
+        let place = place.key(name.as_str());
+        let index = accounts.ready.len();
+        let one = One {
+            place,
+            name: name.as_str(),
+            index,
+            server,
+            today: context.today,
+        };
+        if let Some(provider) = one.provider(report, &file) {
+            accounts.ready.push(Arc::new(provider));
+        }
+    }
+    accounts
+}
+
+struct One<'a> {
+    place: Place,
+    name: &'a str,
+    index: usize,
+    server: &'a Server,
+    today: Date,
+}
+
+impl One<'_> {
+    fn provider(&self, report: &mut Report, file: &file::Provider) -> Option<Provider> {
+        // There is one dialect so far, and naming it changes nothing.
+        let (Some(file::Driver::Openai) | None) = file.driver;
+        if !is_name(self.name) {
+            report.error(
+                &self.place,
+                "a provider's name has letters, digits and signs only",
+            );
+        }
+        let known = catalog().get(self.name);
+        let url = self.url(report, file, known);
+        let credentials = credentials(report, &self.place, file, known);
+        let endpoints = self.endpoints(report, file, known);
+        let models = models(report, &self.place, &file.models, known, self.today);
+        let (url, (auth, secrets)) = (url?, credentials?);
+        self.warn_of_plain_text(report, &url, &auth);
+        Some(Provider {
+            name: self.name.into(),
+            index: self.index,
+            tls: url.tls,
+            verify: self.verify(report, file, &url),
+            host: url.host,
+            port: url.port,
+            authority: url.authority,
+            base_path: url.base_path,
+            auth,
+            secrets,
+            endpoints,
+            models,
+        })
+    }
+
+    fn url(
+        &self,
+        report: &mut Report,
+        file: &file::Provider,
+        known: Option<&Known>,
+    ) -> Option<EndpointUrl> {
+        let place = self.place.key("base_url");
+        let text = file
+            .base_url
+            .as_ref()
+            .or(known.and_then(|known| known.base_url.as_ref()));
+        let Some(text) = text else {
+            let message = match known.and_then(|known| known.url_form.as_deref()) {
+                Some(form) => format!("missing: each account has its own, such as `{form}`"),
+                None => "missing: the catalogue does not know this provider; \
+                         write one such as `https://api.example.com/v1`"
+                    .to_owned(),
+            };
+            let near = closest(self.name, catalog().providers.keys().map(String::as_str));
+            if !report.was_written(&place) {
+                report.error_meaning(&place, message, near.filter(|near| near != self.name));
+            }
+            return None;
+        };
+        match EndpointUrl::parse(text) {
+            Ok(url) => {
+                if self
+                    .server
+                    .listen
+                    .iter()
+                    .any(|data| is_reached(data.address, &url))
+                {
+                    report.error(&place, "is where this gateway itself listens");
+                }
+                Some(url)
+            }
+            Err(wrong) => {
+                // A URL with a password in it is not shown.
+                let shown = match text.contains('@') {
+                    true => "the value".to_owned(),
+                    false => report.quote(&place),
+                };
+                report.error(&place, format!("{shown} {wrong}"));
+                None
+            }
+        }
+    }
+
+    fn verify(&self, report: &mut Report, file: &file::Provider, url: &EndpointUrl) -> bool {
+        let Some(tls) = &file.tls else { return true };
+        let place = self.place.key("tls");
+        if !url.tls {
+            report.error(&place, "has no effect on an `http://` base URL; remove it");
+        }
+        let verify = tls.verify.unwrap_or(true);
+        if !verify {
+            let message = "the provider's certificate is not verified: \
+                           whoever answers in its place gets the key and every request";
+            report.warn(&place.key("verify"), message);
+        }
+        verify
+    }
+
+    fn warn_of_plain_text(&self, report: &mut Report, url: &EndpointUrl, auth: &Auth) {
+        if !url.tls && !url.is_loopback() && !matches!(auth, Auth::None) {
+            let message = "the key goes over the network in plain text; use `https://`";
+            report.warn(&self.place.key("base_url"), message);
+        }
+    }
+
+    fn endpoints(
+        &self,
+        report: &mut Report,
+        file: &file::Provider,
+        known: Option<&Known>,
+    ) -> Vec<Endpoint> {
+        let place = self.place.key("endpoints");
+        let Some(words) = &file.endpoints else {
+            let words = known.and_then(|known| known.endpoints.as_ref());
+            return words.map_or(DEFAULT_ENDPOINTS.to_vec(), |words| {
+                words.iter().filter_map(|word| named(word)).collect()
+            });
+        };
+        let mut endpoints = Vec::new();
+        for (place, word) in elements(words, &place) {
+            match named(word) {
+                Some(endpoint) if !endpoints.contains(&endpoint) => endpoints.push(endpoint),
+                Some(_) => report.error(&place, "is named twice"),
+                None if word == MODELS => {}
+                None => {
+                    let known = Endpoint::ALL
+                        .map(Endpoint::name)
+                        .into_iter()
+                        .chain([MODELS]);
+                    let known: Vec<&str> = known.collect();
+                    let quoted = report.quote(&place);
+                    let message = format!("{quoted} is not one of {}", known.join(", "));
+                    report.error_meaning(&place, message, closest(word, known));
+                }
+            }
+        }
+        if words.is_empty() {
+            report.error(
+                &place,
+                "is empty; leave it out for chat, completions and embeddings",
+            );
+        }
+        endpoints
+    }
+}
+
+fn named(word: &str) -> Option<Endpoint> {
+    Endpoint::ALL
+        .into_iter()
+        .find(|endpoint| endpoint.name() == word)
+}
+
+/// The URL leads back to this listener.
+fn is_reached(listener: SocketAddr, url: &EndpointUrl) -> bool {
+    let address = match url.host.parse::<IpAddr>() {
+        Ok(address) => Some(address),
+        Err(_) => url.is_loopback().then_some(IpAddr::from([127, 0, 0, 1])),
+    };
+    let same = |address: IpAddr| {
+        listener.ip() == address || (listener.ip().is_unspecified() && address.is_loopback())
+    };
+    listener.port() == url.port && address.is_some_and(same)
+}

@@ -1,0 +1,329 @@
+//! `routes`, in the order of the file.
+
+use crate::config::file;
+use crate::config::place::Place;
+use crate::config::problem::Report;
+use crate::config::shape::{List, elements};
+use crate::config::snapshot::{Match, Mode, Pattern, Route, Target};
+use crate::config::suggest::closest;
+use crate::config::validate::access::KeyNames;
+use crate::config::validate::matches::{hides, matches};
+use crate::config::validate::names;
+use crate::config::validate::policy::{Policy, overlay};
+use crate::config::validate::provider::Accounts;
+use crate::config::validate::serving::serving;
+use crate::config::validate::target::targets;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub fn routes(
+    report: &mut Report,
+    file: List<file::Route>,
+    defaults: &Policy,
+    accounts: &Accounts,
+    keys: &KeyNames,
+) -> Vec<Arc<Route>> {
+    let root = Place::root();
+    let place = root.key("routes");
+    if file.is_empty() {
+        report.missing(&root, "routes", "missing: at least one route");
+        if report.root.find(&place).is_some_and(|node| !node.pruned) {
+            report.error(&place, "is empty; give at least one route");
+        }
+    }
+    let mut known = Names::default();
+    let mut routes: Vec<Arc<Route>> = Vec::new();
+    for (index, file) in file.into_iter().enumerate() {
+        let Some(file) = file else { continue };
+        let place = place.index(index);
+        let name = known.add(report, &place, index, file.name.as_deref());
+        let reader = Reader {
+            place,
+            defaults,
+            accounts,
+            keys,
+        };
+        let index = routes.len();
+        let Some(route) = reader.route(report, file, name, index) else {
+            continue;
+        };
+        if let Some(earlier) = routes.iter().find(|earlier| hides(earlier, &route)) {
+            let message = format!(
+                "is never reached: {} before it takes all it would; \
+                 move this route up, or narrow one of the two",
+                known.shown(report, &earlier.name)
+            );
+            report.error(&reader.place, message);
+        }
+        routes.push(Arc::new(route));
+    }
+    check_default_fallbacks(report, defaults, &routes);
+    routes
+}
+
+/// A model that no route at all can fall back to.
+fn check_default_fallbacks(report: &mut Report, defaults: &Policy, routes: &[Arc<Route>]) {
+    for (place, id) in &defaults.fallback_models {
+        if !routes.is_empty() && !routes.iter().any(|route| route.models.contains_key(id)) {
+            let message = format!("no route serves {}", report.quote(place));
+            let ids = routes
+                .iter()
+                .flat_map(|route| route.models.keys().map(|id| &**id));
+            let meant = closest(id, ids);
+            report.error_meaning(place, message, meant);
+        }
+    }
+}
+
+/// The names given so far, with the route that has each.
+#[derive(Default)]
+struct Names(HashMap<Arc<str>, Place>);
+
+impl Names {
+    fn add(
+        &mut self,
+        report: &mut Report,
+        place: &Place,
+        index: usize,
+        given: Option<&str>,
+    ) -> Arc<str> {
+        let name: Arc<str> = match given {
+            Some(name) => name.into(),
+            None => format!("route-{}", index + 1).into(),
+        };
+        let at = place.key("name");
+        if given.is_some() && !names::name(report, &at, &name) {
+            return name;
+        }
+        match self.0.get(&name) {
+            Some(first) if given.is_some() => {
+                let message = format!("{} is the name of {first} already", report.quote(&at));
+                report.error(&at, message);
+            }
+            Some(first) => {
+                let message = format!("`{name}`, its name by default, is that of {first} already");
+                report.error(place, message);
+            }
+            None => {
+                self.0.insert(name.clone(), place.clone());
+            }
+        }
+        name
+    }
+
+    /// As the file has it: the name may have come through a reference.
+    fn shown(&self, report: &Report, name: &str) -> String {
+        match self.0.get(name) {
+            Some(place) if report.root.find(&place.key("name")).is_some() => {
+                format!("{place} ({})", report.quote(&place.key("name")))
+            }
+            Some(place) => place.to_string(),
+            None => "a route".to_owned(),
+        }
+    }
+}
+
+struct Reader<'a> {
+    place: Place,
+    defaults: &'a Policy,
+    accounts: &'a Accounts,
+    keys: &'a KeyNames,
+}
+
+impl Reader<'_> {
+    /// None where its match is wrong: it cannot be compared with the others.
+    fn route(
+        &self,
+        report: &mut Report,
+        mut file: file::Route,
+        name: Arc<str>,
+        index: usize,
+    ) -> Option<Route> {
+        let place = &self.place;
+        let mode = match file.mode {
+            None | Some(file::Mode::Call) => Mode::Call,
+            Some(file::Mode::Stream) => Mode::Stream,
+        };
+        if mode == Mode::Stream {
+            self.refuse_for_stream(report, &file);
+        }
+        let own_fallback = file.fallback_models.is_some();
+        let policy = overlay(report, place, file.take_policy(), self.defaults);
+        let errors = report.count();
+        let matches = matches(report, &place.key("match"), &file.matches, self.keys);
+        let comparable = errors == report.count()
+            && ["match", "mode"]
+                .iter()
+                .all(|field| !report.is_damaged(&place.key(*field)));
+        let targets = targets(report, place, &file.targets, self.accounts);
+        let all_targets = targets.len() == file.targets.len();
+        let mut fallbacks = policy.fallback_models;
+        if mode == Mode::Stream {
+            fallbacks.clear();
+        }
+        if comparable && mode == Mode::Call {
+            check_served(
+                report,
+                &place.key("targets"),
+                &targets,
+                &matches,
+                &fallbacks,
+            );
+            warn_of_unserved(
+                report,
+                &place.key("match").key("models"),
+                &targets,
+                &matches,
+            );
+        }
+        if all_targets && own_fallback {
+            check_fallbacks(report, &targets, &fallbacks);
+        }
+        fallbacks.retain(|(_, id)| targets.iter().any(|target| declares(target, id)));
+        let fallback_models: Vec<Arc<str>> = fallbacks.into_iter().map(|(_, id)| id).collect();
+        warn_of_unreachable(report, place, &policy.retry, &targets, &fallback_models);
+        let (models, any_model) = match mode {
+            Mode::Call => serving(&targets, &matches.models, &fallback_models),
+            Mode::Stream => Default::default(),
+        };
+        let route = Route {
+            name,
+            index,
+            matches,
+            mode,
+            targets,
+            retry: policy.retry,
+            timeouts: policy.timeouts,
+            forward: policy.forward,
+            response_model: policy.response_model,
+            fallback_models,
+            models,
+            any_model,
+        };
+        comparable.then_some(route)
+    }
+
+    /// A stream route passes bodies unread and answers as they come.
+    fn refuse_for_stream(&self, report: &mut Report, file: &file::Route) {
+        let place = &self.place;
+        if !file.matches.models.is_empty() {
+            let message = "`mode: stream` never reads the body, so it cannot see the model; \
+                           match by path, host, headers or keys";
+            report.error(&place.key("match").key("models"), message);
+        }
+        let mut refuse = |place: &Place, written: bool| {
+            if written {
+                report.error(
+                    place,
+                    "has no effect with `mode: stream`, which passes bodies as \
+                                     they are; remove it",
+                );
+            }
+        };
+        refuse(
+            &place.key("fallback_models"),
+            file.fallback_models.is_some(),
+        );
+        refuse(&place.key("response_model"), file.response_model.is_some());
+        for (place, target) in elements(&file.targets, &place.key("targets")) {
+            refuse(&place.key("model"), target.model.is_some());
+            refuse(&place.key("options"), !target.options.0.is_empty());
+        }
+    }
+}
+
+fn declares(target: &Target, id: &str) -> bool {
+    target.model.is_none() && target.provider.models.contains_key(id)
+}
+
+fn is_matched(patterns: &[Pattern], id: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(id))
+}
+
+/// Each target must serve something this route can be asked for.
+fn check_served(
+    report: &mut Report,
+    place: &Place,
+    targets: &[Arc<Target>],
+    matches: &Match,
+    fallbacks: &[(Place, Arc<str>)],
+) {
+    for target in targets.iter().filter(|target| target.model.is_none()) {
+        let ids = || target.provider.models.keys().map(|id| &**id);
+        let serves = ids().any(|id| is_matched(&matches.models, id))
+            || fallbacks.iter().any(|(_, id)| declares(target, id));
+        if serves {
+            continue;
+        }
+        let literal = matches
+            .models
+            .iter()
+            .find(|pattern| pattern.after.is_none());
+        let meant = literal.and_then(|literal| closest(&literal.before, ids()));
+        let (place, name) = (place.index(target.index), &target.provider.name);
+        let advice = format!("name one with `model`, or declare it in `providers.{name}.models`");
+        let message = if target.provider.models.is_empty() {
+            format!("`{name}` declares no models; {advice}")
+        } else {
+            format!("`{name}` serves none of this route's models; {advice}")
+        };
+        report.error_meaning(&place, message, meant);
+    }
+}
+
+fn check_fallbacks(report: &mut Report, targets: &[Arc<Target>], fallbacks: &[(Place, Arc<str>)]) {
+    for (place, id) in fallbacks {
+        if !targets.iter().any(|target| declares(target, id)) {
+            let message = format!("no target of this route serves {}", report.quote(place));
+            let ids = targets
+                .iter()
+                .flat_map(|target| target.provider.models.keys());
+            let meant = closest(id, ids.map(|id| &**id));
+            report.error_meaning(place, message, meant);
+        }
+    }
+}
+
+/// A pattern that nothing here answers to is perhaps misspelt.
+fn warn_of_unserved(report: &mut Report, place: &Place, targets: &[Arc<Target>], matches: &Match) {
+    if targets.iter().any(|target| target.model.is_some()) {
+        return;
+    }
+    let ids = || {
+        targets
+            .iter()
+            .flat_map(|target| target.provider.models.keys().map(|id| &**id))
+    };
+    for (index, pattern) in matches.models.iter().enumerate() {
+        if !ids().any(|id| pattern.matches(id)) {
+            let place = place.index(index);
+            let message = format!("no target of this route serves {}", report.quote(&place));
+            let meant = closest(&pattern.before, ids());
+            report.warn_meaning(&place, message, meant);
+        }
+    }
+}
+
+fn warn_of_unreachable(
+    report: &mut Report,
+    place: &Place,
+    retry: &crate::config::snapshot::Retry,
+    targets: &[Arc<Target>],
+    fallback_models: &[Arc<str>],
+) {
+    let tier = targets.first().map(|target| target.tier);
+    let later = targets.iter().any(|target| Some(target.tier) != tier);
+    let why = match (retry.causes.is_empty(), retry.attempts) {
+        (true, _) => "`retry.for` is empty",
+        (false, 1) => "`retry.attempts` is 1",
+        _ => return,
+    };
+    if later || !fallback_models.is_empty() {
+        let what = if later {
+            "a later tier"
+        } else {
+            "a fallback model"
+        };
+        report.warn(place, format!("{why}: {what} is never reached"));
+    }
+}

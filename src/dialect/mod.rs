@@ -1,0 +1,5 @@
+//! How providers speak: pure functions from bytes to meanings, one module a dialect.
+
+pub mod openai;
+pub mod redact;
+pub mod retry_after;

@@ -1,0 +1,239 @@
+//! Memory for request bodies: reserved before it is used, so that no crowd of callers can take
+//! more than `server.buffers`.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// All request bodies in memory together.
+#[derive(Debug)]
+pub struct Buffers {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+impl Buffers {
+    pub fn new(limit: usize) -> Arc<Buffers> {
+        Arc::new(Buffers {
+            limit,
+            used: AtomicUsize::new(0),
+        })
+    }
+
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|&sum| sum <= self.limit)
+            })
+            .is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Why a body can not grow further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// This body is larger than any may be.
+    Body,
+    /// All bodies together are.
+    Gateway,
+}
+
+impl From<Full> for io::Error {
+    fn from(full: Full) -> io::Error {
+        match full {
+            Full::Body => io::Error::from(io::ErrorKind::FileTooLarge),
+            Full::Gateway => io::Error::from(io::ErrorKind::OutOfMemory),
+        }
+    }
+}
+
+/// A share of the buffers, given back when it is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    buffers: Arc<Buffers>,
+    bytes: usize,
+}
+
+impl Reservation {
+    pub fn new(buffers: &Arc<Buffers>, bytes: usize) -> Option<Reservation> {
+        buffers.take(bytes).then(|| Reservation {
+            buffers: Arc::clone(buffers),
+            bytes,
+        })
+    }
+
+    fn grow(&mut self, more: usize) -> bool {
+        let granted = self.buffers.take(more);
+        if granted {
+            self.bytes += more;
+        }
+        granted
+    }
+
+    fn shrink(&mut self, less: usize) {
+        let less = less.min(self.bytes);
+        self.bytes -= less;
+        self.buffers.give_back(less);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.buffers.give_back(self.bytes);
+    }
+}
+
+/// A body being read. Its capacity is always reserved, also while it is being moved into a larger
+/// allocation.
+#[derive(Debug)]
+pub struct Growing {
+    data: Vec<u8>,
+    max: usize,
+    reservation: Reservation,
+    full: Option<Full>,
+}
+
+/// Bodies of unknown length start here and double.
+const FIRST: usize = 16 * 1024;
+
+impl Growing {
+    /// For a body announced with its length, or of unknown length.
+    pub fn new(
+        buffers: &Arc<Buffers>,
+        announced: Option<usize>,
+        max: usize,
+    ) -> Result<Growing, Full> {
+        if announced.is_some_and(|length| length > max) {
+            return Err(Full::Body);
+        }
+        let capacity = announced.unwrap_or(0);
+        let reservation = Reservation::new(buffers, capacity).ok_or(Full::Gateway)?;
+        Ok(Growing {
+            data: Vec::new(),
+            max,
+            reservation,
+            full: None,
+        })
+    }
+
+    pub fn append(&mut self, chunk: &[u8]) -> Result<(), Full> {
+        let needed = self.data.len().saturating_add(chunk.len());
+        if needed > self.max {
+            self.full = Some(Full::Body);
+            return Err(Full::Body);
+        }
+        if needed > self.data.capacity() {
+            self.make_room(needed)?;
+        }
+        self.data.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn make_room(&mut self, needed: usize) -> Result<(), Full> {
+        let old = self.data.capacity();
+        if old == 0 && needed <= self.reservation.bytes {
+            // The first bytes of an announced body: its room is reserved already.
+            self.data.reserve_exact(self.reservation.bytes);
+            return Ok(());
+        }
+        let capacity = needed.max(old.saturating_mul(2)).max(FIRST).min(self.max);
+        if !self.reservation.grow(capacity) {
+            self.full = Some(Full::Gateway);
+            return Err(Full::Gateway);
+        }
+        self.data.reserve_exact(capacity - self.data.len());
+        self.reservation.shrink(self.reservation.bytes - capacity);
+        Ok(())
+    }
+
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// Which bound stopped the last write, where one did.
+    pub fn full(&self) -> Option<Full> {
+        self.full
+    }
+
+    pub fn into_parts(self) -> (Vec<u8>, Reservation) {
+        (self.data, self.reservation)
+    }
+}
+
+impl io::Write for Growing {
+    fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
+        self.append(chunk)?;
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_reserved_comes_back() {
+        let buffers = Buffers::new(1000);
+        let first = Reservation::new(&buffers, 600).unwrap();
+        assert!(Reservation::new(&buffers, 600).is_none());
+        assert_eq!(buffers.used(), 600);
+        drop(first);
+        assert_eq!(buffers.used(), 0);
+        assert!(Reservation::new(&buffers, 1000).is_some());
+    }
+
+    #[test]
+    fn an_announced_body_takes_its_length_and_no_more() {
+        let buffers = Buffers::new(100_000);
+        let mut body = Growing::new(&buffers, Some(70_000), 80_000).unwrap();
+        assert_eq!(buffers.used(), 70_000);
+        for _ in 0..7 {
+            body.append(&[7; 10_000]).unwrap();
+        }
+        assert_eq!(buffers.used(), 70_000);
+        let (data, reservation) = body.into_parts();
+        assert_eq!(data.len(), 70_000);
+        assert_eq!(data.capacity(), 70_000);
+        drop(reservation);
+        assert_eq!(buffers.used(), 0);
+    }
+
+    #[test]
+    fn growth_is_accounted_and_bounded() {
+        let buffers = Buffers::new(1 << 20);
+        let mut body = Growing::new(&buffers, None, 100_000).unwrap();
+        for _ in 0..10 {
+            body.append(&[1; 10_000]).unwrap();
+            assert!(buffers.used() >= body.data.capacity());
+        }
+        assert_eq!(body.append(&[1]), Err(Full::Body));
+        assert!(buffers.used() <= 200_000);
+
+        let tight = Buffers::new(20_000);
+        let mut body = Growing::new(&tight, None, 100_000).unwrap();
+        body.append(&[1; 16_000]).unwrap();
+        assert_eq!(body.append(&[1; 16_000]), Err(Full::Gateway));
+        drop(body);
+        assert_eq!(tight.used(), 0);
+        assert_eq!(
+            Growing::new(&tight, Some(20_001), 100_000).unwrap_err(),
+            Full::Gateway
+        );
+    }
+}

@@ -1,0 +1,3 @@
+//! What the gateway holds at once, and where it says no.
+
+pub mod buffers;

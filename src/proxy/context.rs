@@ -1,0 +1,63 @@
+//! What a request carries from admission to its end.
+
+use crate::config::snapshot::{Provider, Route, Snapshot};
+use crate::proxy::settle;
+use crate::proxy::shared::Shared;
+use crate::telemetry::tale::Tale;
+use pingora::upstreams::peer::HttpPeer;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+pub struct Call {
+    pub shared: Arc<Shared>,
+    /// Pinned once, kept to the end: a reload never changes a request midway.
+    pub snapshot: Arc<Snapshot>,
+    pub started: Instant,
+    pub began: SystemTime,
+    pub method: String,
+    pub path: String,
+    pub tale: Tale,
+    pub passthrough: Option<Passthrough>,
+    settled: bool,
+}
+
+/// A request that goes through Pingora's own phases.
+pub struct Passthrough {
+    pub route: Arc<Route>,
+    pub provider: Arc<Provider>,
+    pub peer: Arc<HttpPeer>,
+    /// Below the provider's base path.
+    pub below: String,
+}
+
+impl Call {
+    pub fn new(shared: &Arc<Shared>, now: Instant) -> Call {
+        shared.metrics.in_flight.inc();
+        Call {
+            shared: Arc::clone(shared),
+            snapshot: shared.snapshot.load_full(),
+            started: now,
+            began: SystemTime::now(),
+            method: String::new(),
+            path: String::new(),
+            tale: Tale::default(),
+            passthrough: None,
+            settled: false,
+        }
+    }
+
+    /// Counts and records the request, once.
+    pub fn settle(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.shared.metrics.in_flight.dec();
+            settle::settle(self, now);
+        }
+    }
+}
+
+/// A task that is dropped in the middle (a shutdown, a vanished connection) still counts.
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.settle(Instant::now());
+    }
+}

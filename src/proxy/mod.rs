@@ -1,0 +1,12 @@
+//! The data port.
+
+pub mod admit;
+pub mod context;
+pub mod door;
+pub mod intake;
+pub mod models;
+pub mod passthrough;
+pub mod reply;
+pub mod service;
+pub mod settle;
+pub mod shared;

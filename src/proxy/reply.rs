@@ -1,0 +1,217 @@
+//! Answers the gateway gives itself, errors above all.
+
+use crate::config::snapshot::Endpoint;
+use crate::error::{Failure, Reason};
+use crate::telemetry::tale::{Attempt, Tale};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+use pingora::http::ResponseHeader;
+use pingora_proxy::Session;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long, and how much of, an unread body is swallowed after an early answer, so that a caller
+/// who is still sending reads the answer instead of a reset.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+const DRAIN_BYTES: usize = 128 * 1024 * 1024;
+
+pub const PROVIDER: HeaderName = HeaderName::from_static("x-overspill-provider");
+pub const MODEL: HeaderName = HeaderName::from_static("x-overspill-model");
+pub const ATTEMPTS: HeaderName = HeaderName::from_static("x-overspill-attempts");
+pub const TRACE: HeaderName = HeaderName::from_static("x-overspill-trace");
+pub const OVERHEAD: HeaderName = HeaderName::from_static("x-overspill-overhead-us");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every answer says about itself. Values that cannot stand in a header are left out.
+pub fn describe(head: &mut ResponseHeader, tale: &Tale) -> pingora::Result<()> {
+    insert_text(head, REQUEST_ID, &tale.request_id)?;
+    if tale.attempts.is_empty() {
+        return Ok(());
+    }
+    if let Some(provider) = &tale.provider {
+        insert_text(head, PROVIDER, provider)?;
+    }
+    if let Some(served) = &tale.served {
+        insert_text(head, MODEL, served)?;
+    }
+    head.insert_header(ATTEMPTS, HeaderValue::from(tale.attempts.len()))?;
+    insert_text(head, TRACE, &tale.trace())?;
+    let overhead = u64::try_from(tale.overhead.as_micros()).unwrap_or(u64::MAX);
+    head.insert_header(OVERHEAD, HeaderValue::from(overhead))
+}
+
+fn insert_text(head: &mut ResponseHeader, name: HeaderName, text: &str) -> pingora::Result<()> {
+    match HeaderValue::from_str(text) {
+        Ok(value) => head.insert_header(name, value),
+        Err(_) => Ok(()),
+    }
+}
+
+/// A whole answer from memory.
+pub async fn send(
+    session: &mut Session,
+    mut head: ResponseHeader,
+    body: Bytes,
+    tale: &mut Tale,
+) -> pingora::Result<()> {
+    head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(body.len()))?;
+    tale.status = head.status.as_u16();
+    tale.bytes_out = body.len() as u64;
+    let down = &mut session.downstream_session;
+    down.write_response_header(Box::new(head)).await?;
+    if body.is_empty() {
+        down.finish_body().await?;
+    } else {
+        down.write_response_body(body, true).await?;
+    }
+    drain(session).await;
+    Ok(())
+}
+
+/// A JSON answer with no more to say about itself than its request id.
+pub async fn json(
+    session: &mut Session,
+    status: u16,
+    body: impl Into<Bytes>,
+    tale: &mut Tale,
+) -> pingora::Result<()> {
+    let mut head = ResponseHeader::build_no_case(status, Some(10))?;
+    head.insert_header(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )?;
+    describe(&mut head, tale)?;
+    send(session, head, body.into(), tale).await
+}
+
+/// An error, in the dialect of the endpoint that was called.
+pub async fn fail(
+    session: &mut Session,
+    failure: Failure,
+    endpoint: Option<Endpoint>,
+    retry_after: Option<Duration>,
+    tale: &mut Tale,
+) -> pingora::Result<()> {
+    tale.end(failure.reason);
+    let status = failure.reason.status();
+    let body = error_body(&failure, None, endpoint, tale);
+    let mut head = ResponseHeader::build_no_case(status, Some(12))?;
+    head.insert_header(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )?;
+    if failure.reason == Reason::CallerMethod {
+        let allowed = if endpoint.is_some() { "POST" } else { "GET" };
+        head.insert_header(header::ALLOW, HeaderValue::from_static(allowed))?;
+    }
+    if failure.reason == Reason::PolicyKey {
+        head.insert_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))?;
+    }
+    advise_retry(&mut head, retry_after)?;
+    describe(&mut head, tale)?;
+    tale.cause = failure.cause;
+    send(session, head, body, tale).await
+}
+
+/// Every 429 and 503 says when to come back.
+pub fn advise_retry(
+    head: &mut ResponseHeader,
+    retry_after: Option<Duration>,
+) -> pingora::Result<()> {
+    let status = head.status.as_u16();
+    if (status == 429 || status == 503) && !head.headers.contains_key(header::RETRY_AFTER) {
+        let wait = retry_after.unwrap_or(Duration::from_secs(1));
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        head.insert_header(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))?;
+    }
+    Ok(())
+}
+
+/// The error object: OpenAI's with ours beside it, or Anthropic's on `/v1/messages`.
+pub fn error_body(
+    failure: &Failure,
+    upstream: Option<Value>,
+    endpoint: Option<Endpoint>,
+    tale: &Tale,
+) -> Bytes {
+    let reason = failure.reason;
+    let attempts: Vec<Value> = tale.attempts.iter().map(attempt).collect();
+    let mut metadata = json!({
+        "reason": reason.label(),
+        "request_id": tale.request_id,
+        "attempts": attempts,
+    });
+    if let (Some(upstream), Some(metadata)) = (upstream, metadata.as_object_mut()) {
+        metadata.insert("upstream".to_owned(), upstream);
+    }
+    let body = if endpoint == Some(Endpoint::Messages) {
+        json!({
+            "type": "error",
+            "error": {"type": anthropic_kind(reason), "message": failure.message, "metadata": metadata},
+            "request_id": tale.request_id,
+        })
+    } else {
+        json!({
+            "error": {
+                "message": failure.message,
+                "type": reason.kind(),
+                "param": failure.param,
+                "code": reason.code(),
+                "metadata": metadata,
+            }
+        })
+    };
+    Bytes::from(body.to_string())
+}
+
+fn attempt(attempt: &Attempt) -> Value {
+    json!({
+        "provider": &*attempt.provider,
+        "status": attempt.status,
+        "reason": attempt.reason.map(Reason::label),
+        "ms": u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn anthropic_kind(reason: Reason) -> &'static str {
+    match reason.status() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 => "overloaded_error",
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
+    }
+}
+
+/// Swallows what is left of a request body that was answered early.
+async fn drain(session: &mut Session) {
+    let down = &mut session.downstream_session;
+    if down.is_body_done() {
+        return;
+    }
+    // Whoever waits for `100 Continue` has not begun to send.
+    if expects_continue(session) && session.downstream_session.body_bytes_read() == 0 {
+        return;
+    }
+    let down = &mut session.downstream_session;
+    let swallow = async {
+        let mut swallowed = 0;
+        while let Ok(Some(chunk)) = down.read_request_body().await {
+            swallowed += chunk.len();
+            if swallowed > DRAIN_BYTES {
+                break;
+            }
+        }
+    };
+    let _ = pingora::time::timeout(DRAIN_TIME, swallow).await;
+}
+
+pub fn expects_continue(session: &Session) -> bool {
+    session
+        .downstream_session
+        .get_header(header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}

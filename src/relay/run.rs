@@ -1,0 +1,450 @@
+//! The loop: try, judge, go on, until an answer is delivered or nothing is left to try.
+
+use crate::body::scan::Scan;
+use crate::body::splice::{self, Pieces};
+use crate::config::snapshot::{Endpoint, ResponseModel, Route};
+use crate::dialect::openai::normalise::{Shape, normalise};
+use crate::dialect::redact::redact;
+use crate::error::{Failure, Reason};
+use crate::failover::{Following, Happened, Meaning, Standing, Verdict, judge};
+use crate::proxy::reply;
+use crate::relay::Wires;
+use crate::relay::attempt::{self, Failed, Opened, Request, Whole};
+use crate::relay::deliver::{self, Manner};
+use crate::routing::plan::Step;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::tale::{Attempt, Tale};
+use crate::upstream::rewrite;
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use pingora::http::ResponseHeader;
+use pingora::time::{sleep, timeout};
+use pingora_proxy::Session;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Everything the loop needs to know of one request.
+pub struct Job<'a> {
+    pub route: &'a Route,
+    pub steps: &'a [Step<'a>],
+    pub endpoint: Endpoint,
+    /// Of the request target, below the provider's base path.
+    pub below: &'a str,
+    pub query: Option<&'a str>,
+    pub body: Bytes,
+    pub scan: &'a Scan,
+    pub started: Instant,
+    pub deadline: Instant,
+    /// The deadline is the caller's own wish.
+    pub callers_deadline: bool,
+}
+
+/// What is left of a failed attempt until one succeeds.
+#[derive(Default)]
+struct Last {
+    /// The last provider's answer that a caller may see, and whose it was.
+    answer: Option<Said>,
+    reason: Option<Reason>,
+    cause: Option<String>,
+    /// The soonest that any provider asked to be tried again.
+    retry_after: Option<Duration>,
+}
+
+/// A provider's answer, what it means where it is an error, and whose it was in the plan.
+struct Said {
+    whole: Whole,
+    meaning: Option<Meaning>,
+    at: usize,
+}
+
+/// Ends with an answer delivered, or with an error when the caller's connection is of no more use.
+pub async fn run(
+    wires: &Wires,
+    metrics: &Metrics,
+    session: &mut Session,
+    mut job: Job<'_>,
+    tale: &mut Tale,
+) -> pingora::Result<()> {
+    let mut at = 0;
+    let mut tries: u32 = 0;
+    let mut retried_here = false;
+    let mut backoffs = 0;
+    let mut body_left = false;
+    let mut last = Last::default();
+    while let Some(step) = job.steps.get(at) {
+        let now = Instant::now();
+        let left = job.deadline.saturating_duration_since(now);
+        if left.is_zero() {
+            return out_of_time(session, &job, tale).await;
+        }
+        tries += 1;
+        if body_left {
+            metrics.maybe_billed_twice.inc();
+        }
+        let request = prepare(session, &job, step)?;
+        let opened = tokio::select! {
+            biased;
+            gone = deliver::gone(session) => Err(gone),
+            opened = timeout(left, attempt::open(wires, request)) => Ok(opened),
+        };
+        let took = now.elapsed();
+        tale.waited += took;
+        let opened = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(_)) => {
+                note(
+                    metrics,
+                    &job,
+                    step,
+                    tale,
+                    None,
+                    Some(Reason::ProviderTimeout),
+                    took,
+                );
+                return out_of_time(session, &job, tale).await;
+            }
+            Err(gone) => {
+                note(
+                    metrics,
+                    &job,
+                    step,
+                    tale,
+                    None,
+                    Some(Reason::CallerCancelled),
+                    took,
+                );
+                tale.end(Reason::CallerCancelled);
+                return Err(gone);
+            }
+        };
+        let failed = match opened {
+            Opened::Whole(whole) => {
+                succeeded(metrics, &job, step, tale, whole.head.status.as_u16(), took);
+                return deliver::whole(session, whole, &manner(&job, step), tale).await;
+            }
+            Opened::Flowing(flowing) => {
+                succeeded(
+                    metrics,
+                    &job,
+                    step,
+                    tale,
+                    flowing.head.status.as_u16(),
+                    took,
+                );
+                // Committed: nothing will be sent again, so the memory is others'.
+                job.body = Bytes::new();
+                let manner = manner(&job, step);
+                return deliver::flowing(wires, session, flowing, &manner, tale).await;
+            }
+            Opened::Failed(failed) => failed,
+        };
+        body_left |= failed.sent;
+        let status = failed
+            .answer
+            .as_ref()
+            .map(|whole| whole.head.status.as_u16());
+        let reason = reason_of(&failed.happened);
+        note(metrics, &job, step, tale, status, Some(reason), took);
+        let standing = Standing {
+            retry: &job.route.retry,
+            attempts_left: job.route.retry.attempts.saturating_sub(tries),
+            time_left: job.deadline.saturating_duration_since(Instant::now()),
+            retried_here,
+            following: following(job.steps, at),
+            backoff_step: backoffs,
+            jitter: rand::random(),
+        };
+        let verdict = judge(&failed.happened, &standing);
+        last.take(failed, reason, at);
+        let (next, after) = match verdict {
+            Verdict::Deliver | Verdict::Stop => break,
+            Verdict::Again { after } => (Some(at), after),
+            Verdict::Next { wider: false } => (Some(at + 1), Duration::ZERO),
+            Verdict::Next { wider: true } => (wider(job.steps, at), Duration::ZERO),
+        };
+        let Some(next) = next else { break };
+        if !after.is_zero() {
+            backoffs += 1;
+            tale.waited += after;
+            tokio::select! {
+                biased;
+                gone = deliver::gone(session) => {
+                    tale.end(Reason::CallerCancelled);
+                    return Err(gone);
+                }
+                () = sleep(after) => {}
+            }
+        }
+        retried_here = next == at;
+        if let Some(following) = job.steps.get(next)
+            && following.rank > step.rank
+        {
+            metrics
+                .spills
+                .with_label_values(&[&*job.route.name, reason.label()])
+                .inc();
+        }
+        at = next;
+    }
+    give_up(session, &job, last, tale).await
+}
+
+impl Last {
+    fn take(&mut self, failed: Failed, reason: Reason, at: usize) {
+        if let Happened::Answered(meaning) = &failed.happened
+            && let Some(wait) = meaning.retry_after
+        {
+            self.retry_after = Some(self.retry_after.map_or(wait, |soonest| soonest.min(wait)));
+        }
+        self.cause = failed.cause;
+        self.reason = Some(reason);
+        // Our own trouble with a provider's credentials is nothing a caller could act on.
+        if !matches!(reason, Reason::ProviderAuth | Reason::ProviderQuota)
+            && let Some(whole) = failed.answer
+        {
+            let meaning = match failed.happened {
+                Happened::Answered(meaning) => Some(meaning),
+                _ => None,
+            };
+            self.answer = Some(Said { whole, meaning, at });
+        }
+    }
+}
+
+fn prepare<'a>(session: &Session, job: &Job<'a>, step: &Step<'a>) -> pingora::Result<Request<'a>> {
+    let target = &step.candidate.target;
+    let provider = &target.provider;
+    let body = body(job, step);
+    let timeouts = &job.route.timeouts;
+    let head = rewrite::call(
+        provider,
+        job.below,
+        job.query,
+        &session.downstream_session.req_header().headers,
+        &job.route.forward,
+        body.len(),
+    )?;
+    Ok(Request {
+        provider,
+        endpoint: job.endpoint,
+        head,
+        body,
+        connect: timeouts.connect,
+        answer: if job.scan.stream {
+            timeouts.first_byte
+        } else {
+            timeouts.response
+        },
+    })
+}
+
+/// Every attempt starts from the caller's own bytes.
+fn body(job: &Job<'_>, step: &Step<'_>) -> Pieces {
+    let options = &step.candidate.target.options;
+    if options.is_empty() {
+        splice::replace_model(&job.body, job.scan, &step.candidate.upstream_json)
+    } else {
+        splice::set_fields(&job.body, job.scan, &step.candidate.upstream_json, options)
+    }
+}
+
+fn manner<'a>(job: &Job<'a>, step: &Step<'a>) -> Manner<'a> {
+    let model = match job.route.response_model {
+        ResponseModel::Upstream => None,
+        ResponseModel::Canonical => serde_json::to_vec(step.model).ok().map(Bytes::from),
+    };
+    Manner {
+        endpoint: job.endpoint,
+        forward: &job.route.forward,
+        model,
+        idle: job.route.timeouts.idle,
+    }
+}
+
+fn note(
+    metrics: &Metrics,
+    job: &Job<'_>,
+    step: &Step<'_>,
+    tale: &mut Tale,
+    status: Option<u16>,
+    reason: Option<Reason>,
+    took: Duration,
+) {
+    let provider = &step.candidate.target.provider.name;
+    metrics
+        .attempts
+        .with_label_values(&[
+            &*job.route.name,
+            provider,
+            reason.map_or("ok", Reason::label),
+        ])
+        .inc();
+    tale.attempts.push(Attempt {
+        provider: Arc::clone(provider),
+        status,
+        reason,
+        took,
+    });
+    tale.provider = Some(Arc::clone(provider));
+    tale.label = Some(Arc::clone(step.label));
+    if tale.served.as_deref() != Some(step.model) {
+        tale.served = Some(step.model.to_owned());
+    }
+}
+
+fn succeeded(
+    metrics: &Metrics,
+    job: &Job<'_>,
+    step: &Step<'_>,
+    tale: &mut Tale,
+    status: u16,
+    took: Duration,
+) {
+    note(metrics, job, step, tale, Some(status), None, took);
+    let elapsed = job.started.elapsed();
+    tale.first_byte = Some(elapsed);
+    tale.overhead = elapsed.saturating_sub(tale.waited);
+}
+
+fn reason_of(happened: &Happened) -> Reason {
+    match happened {
+        Happened::Unreachable => Reason::ProviderUnreachable,
+        Happened::Reset => Reason::ProviderReset,
+        Happened::Timeout => Reason::ProviderTimeout,
+        Happened::Answered(meaning) => meaning.reason,
+        Happened::Empty => Reason::ProviderEmpty,
+        Happened::Truncated => Reason::ProviderTruncated,
+    }
+}
+
+fn following(steps: &[Step<'_>], at: usize) -> Following {
+    match (steps.get(at), steps.get(at + 1)) {
+        (Some(here), Some(next)) if next.rank > here.rank => Following::LaterTier,
+        (_, Some(_)) => Following::SameTier,
+        (_, None) => Following::None,
+    }
+}
+
+/// The next step whose context is larger than the one that was too small. Another provider of the
+/// same model has the same context, unless the configuration says that it has more.
+fn wider(steps: &[Step<'_>], at: usize) -> Option<usize> {
+    let here = steps.get(at)?;
+    let failed = here.candidate.context;
+    let later = steps.iter().enumerate().skip(at + 1);
+    later
+        .filter(|(_, step)| match (step.candidate.context, failed) {
+            (Some(context), Some(failed)) => context > failed,
+            (Some(_), None) | (None, _) => step.model != here.model,
+        })
+        .map(|(index, _)| index)
+        .next()
+}
+
+async fn out_of_time(session: &mut Session, job: &Job<'_>, tale: &mut Tale) -> pingora::Result<()> {
+    let failure = if job.callers_deadline {
+        Failure::new(
+            Reason::CallerDeadline,
+            "no answer within x-overspill-timeout: allow more, or ask for less",
+        )
+    } else {
+        Failure::new(
+            Reason::ProviderTimeout,
+            "no provider answered within the route's deadline: try again later",
+        )
+    };
+    account(job, tale);
+    reply::fail(session, failure, Some(job.endpoint), None, tale).await
+}
+
+/// Every attempt failed, or the answer is the caller's own matter.
+async fn give_up(
+    session: &mut Session,
+    job: &Job<'_>,
+    last: Last,
+    tale: &mut Tale,
+) -> pingora::Result<()> {
+    account(job, tale);
+    let reason = last.reason.unwrap_or(Reason::GatewayNoTarget);
+    // An empty answer is the last word only where nothing worse came after it.
+    let said = last
+        .answer
+        .filter(|said| said.meaning.is_some() || reason == Reason::ProviderEmpty);
+    let Some(Said { whole, meaning, at }) = said else {
+        let failure = Failure {
+            cause: last.cause,
+            ..Failure::new(reason, own_words(reason))
+        };
+        return reply::fail(session, failure, Some(job.endpoint), last.retry_after, tale).await;
+    };
+    tale.end(reason);
+    tale.cause = last.cause;
+    let secrets = job
+        .steps
+        .get(at)
+        .map(|step| step.candidate.target.provider.secrets.as_slice())
+        .unwrap_or_default();
+    let body = Bytes::from(redact(&whole.body, secrets).into_owned());
+    let mut head = deliver::head(&whole.head, &job.route.forward, tale)?;
+    // Without a meaning it was a 200 with nothing in it, which goes out as it came.
+    let body = match &meaning {
+        None => body,
+        Some(meaning) => {
+            if head.status.is_success() {
+                // An error that came as a 200 goes out as what it is.
+                head.set_status(meaning.status)?;
+            }
+            spoken(meaning, body, &mut head, job.endpoint, tale)?
+        }
+    };
+    advise(&mut head, last.retry_after)?;
+    reply::send(session, head, body, tale).await
+}
+
+/// An error in the caller's dialect: untouched where it is already, else wrapped.
+fn spoken(
+    meaning: &Meaning,
+    body: Bytes,
+    head: &mut ResponseHeader,
+    endpoint: Endpoint,
+    tale: &Tale,
+) -> pingora::Result<Bytes> {
+    match normalise(meaning, &body) {
+        Shape::AsItIs => Ok(body),
+        Shape::Wrap { message, upstream } => {
+            head.insert_header(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            )?;
+            let failure = Failure::new(meaning.reason, message);
+            let upstream = Some(upstream).filter(|upstream| !upstream.is_null());
+            Ok(reply::error_body(&failure, upstream, Some(endpoint), tale))
+        }
+    }
+}
+
+fn advise(head: &mut ResponseHeader, soonest: Option<Duration>) -> pingora::Result<()> {
+    if soonest.is_some() {
+        // Several providers may have asked for different waits: the soonest counts.
+        head.remove_header(&header::RETRY_AFTER);
+    }
+    reply::advise_retry(head, soonest)
+}
+
+fn account(job: &Job<'_>, tale: &mut Tale) {
+    let elapsed = job.started.elapsed();
+    tale.overhead = elapsed.saturating_sub(tale.waited);
+}
+
+fn own_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::ProviderUnreachable => "no provider could be reached: try again shortly",
+        Reason::ProviderReset => "the provider closed the connection without an answer: try again",
+        Reason::ProviderTimeout => "the provider did not answer in time: try again later",
+        Reason::ProviderTruncated => "the provider broke off its answer: try again",
+        Reason::ProviderAuth | Reason::ProviderQuota => {
+            "the gateway's own account at the provider was refused: its operator has to mend that"
+        }
+        Reason::ProviderBadResponse => "the provider's answer could not be read: try again",
+        _ => "no provider answered: try again shortly",
+    }
+}

@@ -1,0 +1,180 @@
+//! A provider's answer as it arrives, inflated where it is encoded against our wish.
+
+use crate::body::inflate::{Coding, Inflater};
+use crate::relay::Wires;
+use crate::upstream::peer::IDLE;
+use bytes::Bytes;
+use http::header;
+use pingora::ErrorType;
+use pingora::connectors::http::Connector;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub struct Source {
+    session: HttpSession,
+    peer: Arc<HttpPeer>,
+    inflater: Option<Box<Inflater<Capped>>>,
+    /// Received, not yet inflated.
+    packed: Bytes,
+    ended: bool,
+}
+
+/// Why no more comes.
+#[derive(Debug)]
+pub enum Broken {
+    /// Nothing for longer than allowed.
+    Silent,
+    /// Reset, or closed too early.
+    Cut(String),
+    /// Not what its content-encoding says.
+    Garbled(String),
+}
+
+impl Source {
+    /// For a session whose response head has been read.
+    pub fn new(session: HttpSession, peer: Arc<HttpPeer>) -> Result<Source, Broken> {
+        let encoding = session
+            .response_header()
+            .and_then(|head| head.headers.get(header::CONTENT_ENCODING));
+        let inflater = match encoding.map(|value| Coding::named(value.as_bytes())) {
+            None | Some(Ok(None)) => None,
+            Some(Ok(Some(coding))) => Some(Box::new(
+                Inflater::new(coding, Capped::default())
+                    .map_err(|error| Broken::Garbled(error.to_string()))?,
+            )),
+            Some(Err(())) => {
+                return Err(Broken::Garbled(
+                    "its content-encoding is not known".to_owned(),
+                ));
+            }
+        };
+        Ok(Source {
+            session,
+            peer,
+            inflater,
+            packed: Bytes::new(),
+            ended: false,
+        })
+    }
+
+    pub fn head(&self) -> Option<&ResponseHeader> {
+        self.session.response_header()
+    }
+
+    /// How long a read may wait for the next byte.
+    pub fn set_patience(&mut self, wait: Duration) {
+        self.session.set_read_timeout(Some(wait));
+    }
+
+    /// The next bytes; None at the end of the answer. Safe to abandon while it waits.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        loop {
+            if let Some(inflated) = self.inflate()? {
+                return Ok(Some(inflated));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let read = self.session.read_response_body().await;
+            match read.map_err(|error| broken(&error))? {
+                Some(chunk) if self.inflater.is_none() => {
+                    if !chunk.is_empty() {
+                        return Ok(Some(chunk));
+                    }
+                }
+                Some(chunk) => self.packed = chunk,
+                None => {
+                    self.ended = true;
+                    if let Some(inflater) = self.inflater.take() {
+                        let mut last = inflater
+                            .finish()
+                            .map_err(|error| Broken::Garbled(error.to_string()))?;
+                        if !last.0.is_empty() {
+                            return Ok(Some(last.take()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the bytes in hand inflate to, a bounded piece at a time.
+    fn inflate(&mut self) -> Result<Option<Bytes>, Broken> {
+        let Some(inflater) = &mut self.inflater else {
+            return Ok(None);
+        };
+        while !self.packed.is_empty() {
+            let piece = self.packed.split_to(self.packed.len().min(STEP));
+            inflater
+                .feed(&piece)
+                .map_err(|error| Broken::Garbled(error.to_string()))?;
+            if inflater.inner().0.len() >= ENOUGH {
+                break;
+            }
+        }
+        let inflated = inflater.inner();
+        Ok((!inflated.0.is_empty()).then(|| inflated.take()))
+    }
+
+    /// Whether the whole answer has been read.
+    pub fn is_done(&mut self) -> bool {
+        self.packed.is_empty() && (self.ended || self.session.response_done())
+    }
+
+    /// Back into the pool, for the next request. Only after the end.
+    pub async fn release(self, wires: &Wires) {
+        release(self.session, &self.peer, &wires.connector).await;
+    }
+
+    /// Closed at once: the provider sees that nobody wants the rest.
+    pub async fn close(mut self) {
+        self.session.shutdown().await;
+    }
+}
+
+async fn release(session: HttpSession, peer: &Arc<HttpPeer>, connector: &Connector) {
+    connector
+        .release_http_session(session, &**peer, Some(IDLE))
+        .await;
+}
+
+fn broken(error: &pingora::Error) -> Broken {
+    match error.etype() {
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Broken::Silent,
+        _ => Broken::Cut(error.to_string()),
+    }
+}
+
+/// Fed to the decoder at once; what comes of it is handed on before more is fed.
+const STEP: usize = 4096;
+const ENOUGH: usize = 64 * 1024;
+/// What one step may inflate to.
+const CAP: usize = 16 * 1024 * 1024;
+
+/// Takes what a decoder writes, up to a bound.
+#[derive(Default)]
+struct Capped(Vec<u8>);
+
+impl Capped {
+    fn take(&mut self) -> Bytes {
+        Bytes::from(std::mem::take(&mut self.0))
+    }
+}
+
+impl Write for Capped {
+    fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
+        if self.0.len() + chunk.len() > CAP {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        self.0.extend_from_slice(chunk);
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! Which route, which targets, in which order. Pure: no I/O, no clock.
+
+pub mod balance;
+pub mod plan;
+pub mod table;

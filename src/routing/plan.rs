@@ -1,0 +1,72 @@
+//! The targets for one request, in the order in which they are to be tried.
+
+use crate::config::snapshot::{Candidate, Endpoint, Route, Served};
+use std::sync::Arc;
+
+/// One entry of the plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'r> {
+    pub candidate: &'r Candidate,
+    /// The canonical id of what answers here.
+    pub model: &'r str,
+    /// The same for metrics: always a name from the configuration.
+    pub label: &'r Arc<str>,
+    /// Rises with every tier and every other model: entering a higher one is spilling.
+    pub rank: u32,
+}
+
+/// All steps: the asked model's tiers first, then each fallback model's. A turn of each tier's
+/// schedule is taken; who comes after the one whose turn it is follows in the file's order.
+pub fn plan<'r>(
+    route: &'r Route,
+    served: &'r Served,
+    asked: Option<&'r str>,
+    endpoint: Endpoint,
+    may_use: impl Fn(&str) -> bool,
+) -> Vec<Step<'r>> {
+    let mut steps = Vec::with_capacity(4);
+    let mut rank = 0;
+    add(&mut steps, &mut rank, served, asked, endpoint);
+    for model in &route.fallback_models {
+        if asked == Some(&**model) || !may_use(model) {
+            continue;
+        }
+        if let Some(other) = route.models.get(model) {
+            add(&mut steps, &mut rank, other, Some(model), endpoint);
+        }
+    }
+    steps
+}
+
+fn add<'r>(
+    steps: &mut Vec<Step<'r>>,
+    rank: &mut u32,
+    served: &'r Served,
+    asked: Option<&'r str>,
+    endpoint: Endpoint,
+) {
+    for tier in &served.tiers {
+        let count = tier.candidates.len();
+        let first = if count > 1 { tier.schedule.next() } else { 0 };
+        let (before, from) = tier.candidates.split_at(first.min(count));
+        let planned = steps.len();
+        for candidate in from.iter().chain(before) {
+            if !candidate.target.provider.endpoints.contains(&endpoint) {
+                continue;
+            }
+            steps.push(Step {
+                candidate,
+                model: served
+                    .model
+                    .as_deref()
+                    .or(asked)
+                    .unwrap_or(&candidate.upstream_model),
+                label: served.model.as_ref().unwrap_or(&candidate.upstream_model),
+                rank: *rank,
+            });
+        }
+        if steps.len() > planned {
+            *rank += 1;
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Prometheus counters. Every label value comes from the configuration or from a closed list,
+//! never from a caller.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+
+pub struct Metrics {
+    registry: Registry,
+    pub requests: IntCounterVec,
+    pub attempts: IntCounterVec,
+    pub spills: IntCounterVec,
+    pub maybe_billed_twice: IntCounter,
+    pub in_flight: IntGauge,
+    pub buffers: IntGauge,
+    pub overhead: Histogram,
+    pub log_lines_dropped: IntCounter,
+}
+
+impl Metrics {
+    pub fn new() -> prometheus::Result<Metrics> {
+        let registry = Registry::new();
+        let metrics = Metrics {
+            requests: IntCounterVec::new(
+                Opts::new(
+                    "overspill_requests_total",
+                    "Requests ended, by route, canonical model, provider that answered, and reason",
+                ),
+                &["route", "model", "provider", "reason"],
+            )?,
+            attempts: IntCounterVec::new(
+                Opts::new(
+                    "overspill_attempts_total",
+                    "Attempts at a provider, by what came of them",
+                ),
+                &["route", "provider", "reason"],
+            )?,
+            spills: IntCounterVec::new(
+                Opts::new(
+                    "overspill_spills_total",
+                    "Crossings into a later tier, by the reason of the crossing",
+                ),
+                &["route", "reason"],
+            )?,
+            maybe_billed_twice: IntCounter::new(
+                "overspill_maybe_billed_twice_total",
+                "Attempts made after an earlier one had received the whole body",
+            )?,
+            in_flight: IntGauge::new("overspill_in_flight", "Requests being served")?,
+            buffers: IntGauge::new(
+                "overspill_buffers_bytes",
+                "Memory reserved for request bodies",
+            )?,
+            overhead: Histogram::with_opts(
+                HistogramOpts::new(
+                    "overspill_overhead_seconds",
+                    "Time of a request not spent waiting for the caller or an upstream",
+                )
+                .buckets(vec![
+                    0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1.0,
+                ]),
+            )?,
+            log_lines_dropped: IntCounter::new(
+                "overspill_log_lines_dropped_total",
+                "Access lines that the log could not take in time",
+            )?,
+            registry,
+        };
+        let build = IntGauge::with_opts(
+            Opts::new("overspill_build_info", "Always 1; the version is a label")
+                .const_label("version", env!("CARGO_PKG_VERSION")),
+        )?;
+        build.set(1);
+        let registry = &metrics.registry;
+        registry.register(Box::new(build))?;
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.attempts.clone()))?;
+        registry.register(Box::new(metrics.spills.clone()))?;
+        registry.register(Box::new(metrics.maybe_billed_twice.clone()))?;
+        registry.register(Box::new(metrics.in_flight.clone()))?;
+        registry.register(Box::new(metrics.buffers.clone()))?;
+        registry.register(Box::new(metrics.overhead.clone()))?;
+        registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
+        Ok(metrics)
+    }
+
+    /// The exposition format.
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!("cannot render metrics: {error}");
+        }
+        text
+    }
+}

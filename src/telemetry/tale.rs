@@ -1,0 +1,97 @@
+//! What happened to one request so far, told once: the answer's headers, the error's metadata and
+//! the access line all read it from here.
+
+use crate::error::Reason;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One try at one target.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub provider: Arc<str>,
+    /// None: no answer came.
+    pub status: Option<u16>,
+    /// None: it answered.
+    pub reason: Option<Reason>,
+    pub took: Duration,
+}
+
+#[derive(Debug, Default)]
+pub struct Tale {
+    pub request_id: String,
+    pub key: Option<Arc<str>>,
+    pub route: Option<Arc<str>>,
+    /// As the caller asked.
+    pub asked: Option<String>,
+    /// The canonical id of what answers.
+    pub served: Option<String>,
+    /// The same for metrics: a name from the configuration, never a caller's.
+    pub label: Option<Arc<str>>,
+    pub provider: Option<Arc<str>>,
+    pub attempts: Vec<Attempt>,
+    pub stream: bool,
+    /// Of the answer's head; 0 while there is none.
+    pub status: u16,
+    /// How it ended, once that is known. None at the end: well.
+    pub reason: Option<Reason>,
+    pub cause: Option<String>,
+    /// Spent waiting for the caller's body and for upstreams.
+    pub waited: Duration,
+    pub overhead: Duration,
+    pub first_byte: Option<Duration>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+}
+
+impl Tale {
+    /// `siliconflow;429;312ms, openrouter;200;845ms`
+    pub fn trace(&self) -> String {
+        let mut text = String::new();
+        for attempt in &self.attempts {
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            let _ = write!(text, "{};", attempt.provider);
+            let _ = match (attempt.status, attempt.reason) {
+                (Some(status), _) => write!(text, "{status}"),
+                (None, Some(reason)) => write!(text, "{reason}"),
+                (None, None) => write!(text, "-"),
+            };
+            let _ = write!(text, ";{}ms", attempt.took.as_millis());
+        }
+        text
+    }
+
+    /// The end, unless one is known already.
+    pub fn end(&mut self, reason: Reason) {
+        self.reason.get_or_insert(reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trace_names_each_attempt() {
+        let attempt = |provider: &str, status, reason, ms| Attempt {
+            provider: provider.into(),
+            status,
+            reason,
+            took: Duration::from_millis(ms),
+        };
+        let tale = Tale {
+            attempts: vec![
+                attempt("a", Some(429), Some(Reason::ProviderRateLimited), 312),
+                attempt("b", None, Some(Reason::ProviderUnreachable), 1),
+                attempt("c", Some(200), None, 845),
+            ],
+            ..Tale::default()
+        };
+        assert_eq!(
+            tale.trace(),
+            "a;429;312ms, b;provider_unreachable;1ms, c;200;845ms"
+        );
+    }
+}

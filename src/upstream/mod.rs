@@ -1,0 +1,7 @@
+//! The way to a provider: where it is, who we are there, and what of a request goes with us.
+
+pub mod address;
+pub mod credentials;
+pub mod headers;
+pub mod peer;
+pub mod rewrite;

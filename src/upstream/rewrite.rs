@@ -1,0 +1,99 @@
+//! A caller's request, as a provider is to see it.
+
+use crate::config::snapshot::{Auth, Provider};
+use crate::upstream::{credentials, headers};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use pingora::http::RequestHeader;
+
+/// The request target at a provider: its base path, the path below it, the caller's query, and
+/// the credential where it travels there.
+pub fn target(provider: &Provider, below: &str, query: Option<&str>) -> String {
+    let mut target = String::with_capacity(provider.base_path.len() + below.len() + 64);
+    target.push_str(&provider.base_path);
+    target.push_str(below);
+    if target.is_empty() {
+        target.push('/');
+    }
+    let mut separator = '?';
+    if let Some(query) = query.filter(|query| !query.is_empty()) {
+        target.push(separator);
+        target.push_str(query);
+        separator = '&';
+    }
+    if let Auth::Query { pair } = &provider.auth {
+        target.push(separator);
+        target.push_str(pair.expose());
+    }
+    target
+}
+
+/// The head of a routed call. `length` is the body's.
+pub fn call(
+    provider: &Provider,
+    below: &str,
+    query: Option<&str>,
+    caller: &HeaderMap,
+    forward: &[HeaderName],
+    length: usize,
+) -> pingora::Result<Box<RequestHeader>> {
+    let target = target(provider, below, query);
+    let mut request = RequestHeader::build_no_case(Method::POST, target.as_bytes(), Some(12))?;
+    request.insert_header(header::HOST, provider.authority.clone())?;
+    for (name, value) in headers::to_provider(caller, forward) {
+        request.append_header(name.clone(), value.clone())?;
+    }
+    if !request.headers.contains_key(header::CONTENT_TYPE) {
+        request.insert_header(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )?;
+    }
+    // What is passed on byte for byte has to arrive as bytes we can read.
+    request.insert_header(
+        header::ACCEPT_ENCODING,
+        HeaderValue::from_static("identity"),
+    )?;
+    request.insert_header(header::CONTENT_LENGTH, HeaderValue::from(length))?;
+    credentials::apply(&provider.auth, &mut request)?;
+    Ok(Box::new(request))
+}
+
+/// Turns a request that is streamed through into the provider's: everything of the caller's that
+/// is not allowed is dropped, framing and upgrade headers stay.
+pub fn passthrough(
+    provider: &Provider,
+    below: &str,
+    forward: &[HeaderName],
+    request: &mut RequestHeader,
+) -> pingora::Result<()> {
+    const FRAMING: [HeaderName; 12] = [
+        header::CONTENT_LENGTH,
+        header::CONTENT_ENCODING,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        header::UPGRADE,
+        header::SEC_WEBSOCKET_KEY,
+        header::SEC_WEBSOCKET_VERSION,
+        header::SEC_WEBSOCKET_PROTOCOL,
+        header::SEC_WEBSOCKET_EXTENSIONS,
+        header::RANGE,
+        header::ACCEPT_ENCODING,
+        header::ACCEPT_LANGUAGE,
+    ];
+    let kept: Vec<HeaderName> = headers::to_provider(&request.headers, forward)
+        .map(|(name, _)| name.clone())
+        .collect();
+    let dropped: Vec<HeaderName> = request
+        .headers
+        .keys()
+        .filter(|name| !kept.contains(name) && !FRAMING.contains(name))
+        .cloned()
+        .collect();
+    for name in &dropped {
+        request.remove_header(name);
+    }
+    let query = request.uri.query().map(str::to_owned);
+    request.set_raw_path(target(provider, below, query.as_deref()).as_bytes())?;
+    request.insert_header(header::HOST, provider.authority.clone())?;
+    credentials::apply(&provider.auth, request)
+}

@@ -1,0 +1,34 @@
+//! What the tests are made of: a gateway process, a raw client, a provider that follows a script.
+
+pub mod answers;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod gateway;
+pub mod h2_client;
+pub mod h2_provider;
+pub mod provider;
+mod selftest;
+pub mod tls;
+pub mod wire;
+
+pub use answers::{chat, chat_reply, event, failure, json_reply};
+pub use client::{Conn, Reply, Request};
+pub use clock::{until, within};
+pub use config::Config;
+pub use gateway::Gateway;
+pub use provider::{Act, Provider, Seen};
+
+pub use serde_json::Value;
+pub use std::time::{Duration, Instant};
+
+pub const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// What a client asks for in most tests: the canonical model and one message.
+pub const ASK: &str = r#"{"model":"acme/chat","messages":[{"role":"user","content":"hi"}]}"#;
+
+/// The same as a stream.
+pub const ASK_STREAM: &str =
+    r#"{"model":"acme/chat","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;

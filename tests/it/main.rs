@@ -1,0 +1,37 @@
+//! The gateway as its users meet it: the built binary, real sockets, a provider that follows a
+//! script. Every test starts its own process on ports of its own, so all of them run side by side.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod harness;
+
+mod admin;
+mod answers_back;
+mod bodies;
+mod buffers;
+mod bytes_up;
+mod check;
+mod endings;
+mod examples;
+mod exhausted;
+mod failover;
+mod headers;
+mod http_abuse;
+mod http2;
+mod judged;
+mod keys;
+mod layers;
+mod leaving;
+mod limits;
+mod models;
+mod passthrough;
+mod patience;
+mod pool;
+mod refusals;
+mod secrets;
+mod shutdown;
+mod slow_clients;
+mod spread;
+mod streams;
+mod trace;
+mod upstream_tls;
