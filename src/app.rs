@@ -46,10 +46,12 @@ pub fn serve(snapshot: Snapshot) -> Result<std::convert::Infallible, String> {
     let readiness = Arc::new(Readiness::default());
 
     let server = &shared.snapshot.load().server.clone();
-    let mut conf = ServerConf::default();
-    conf.threads = threads(server.threads);
-    conf.grace_period_seconds = Some(server.drain.as_secs());
-    conf.graceful_shutdown_timeout_seconds = Some(1);
+    let conf = ServerConf {
+        threads: threads(server.threads),
+        grace_period_seconds: Some(server.drain.as_secs()),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    };
     let mut pingora = Server::new_with_opt_and_conf(None, conf);
 
     let proxy = pingora_proxy::http_proxy(

@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use pingora::proxy::{ProxyHttp, Session, http_proxy_service};
 use pingora::server::Server;
 use pingora::upstreams::peer::HttpPeer;
+use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 
 use crate::Outcome;
 

@@ -120,7 +120,7 @@ impl Strings {
         let even_runs = free & !free.wrapping_add(starts & EVEN);
         let odd_runs = free ^ even_runs;
         let escaping = (even_runs & EVEN) | (odd_runs & !EVEN);
-        self.escape = false;
+        self.escape = escaping >> 63 == 1;
         (escaping << 1) | first
     }
 }

@@ -5,28 +5,28 @@ use std::io::{self, Write};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
     Gzip,
-    Deflate,
     Zstd,
     Brotli,
 }
 
+/// A coding that is not one of these, or several on top of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unknown;
+
 impl Coding {
-    /// One coding of a `content-encoding` header. `Ok(None)`: nothing to undo. `Err`: unknown, or
-    /// several on top of each other, which nobody sends.
-    pub fn named(value: &[u8]) -> Result<Option<Coding>, ()> {
-        let name = std::str::from_utf8(value).map_err(|_| ())?.trim();
+    /// One coding of a `content-encoding` header. `Ok(None)`: nothing to undo.
+    pub fn named(value: &[u8]) -> Result<Option<Coding>, Unknown> {
+        let name = std::str::from_utf8(value).map_err(|_| Unknown)?.trim();
         if name.is_empty() || name.eq_ignore_ascii_case("identity") {
             Ok(None)
         } else if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
             Ok(Some(Coding::Gzip))
-        } else if name.eq_ignore_ascii_case("deflate") {
-            Ok(Some(Coding::Deflate))
         } else if name.eq_ignore_ascii_case("zstd") {
             Ok(Some(Coding::Zstd))
         } else if name.eq_ignore_ascii_case("br") {
             Ok(Some(Coding::Brotli))
         } else {
-            Err(())
+            Err(Unknown)
         }
     }
 }
@@ -34,7 +34,6 @@ impl Coding {
 /// Writes what it is fed, inflated, into `W`. An error of `W` stops it.
 pub enum Inflater<W: Write> {
     Gzip(flate2::write::MultiGzDecoder<W>),
-    Deflate(flate2::write::ZlibDecoder<W>),
     Zstd(Box<zstd::stream::zio::Writer<W, zstd::stream::raw::Decoder<'static>>>),
     Brotli(Box<brotli::DecompressorWriter<W>>),
 }
@@ -48,7 +47,6 @@ impl<W: Write> Inflater<W> {
     pub fn new(coding: Coding, into: W) -> io::Result<Inflater<W>> {
         Ok(match coding {
             Coding::Gzip => Inflater::Gzip(flate2::write::MultiGzDecoder::new(into)),
-            Coding::Deflate => Inflater::Deflate(flate2::write::ZlibDecoder::new(into)),
             Coding::Zstd => {
                 let mut decoder = zstd::stream::raw::Decoder::new()?;
                 decoder
@@ -65,7 +63,6 @@ impl<W: Write> Inflater<W> {
     pub fn feed(&mut self, chunk: &[u8]) -> io::Result<()> {
         match self {
             Inflater::Gzip(decoder) => decoder.write_all(chunk).and_then(|()| decoder.flush()),
-            Inflater::Deflate(decoder) => decoder.write_all(chunk).and_then(|()| decoder.flush()),
             Inflater::Zstd(decoder) => decoder.write_all(chunk).and_then(|()| decoder.flush()),
             Inflater::Brotli(decoder) => decoder.write_all(chunk).and_then(|()| decoder.flush()),
         }
@@ -75,7 +72,6 @@ impl<W: Write> Inflater<W> {
     pub fn inner(&mut self) -> &mut W {
         match self {
             Inflater::Gzip(decoder) => decoder.get_mut(),
-            Inflater::Deflate(decoder) => decoder.get_mut(),
             Inflater::Zstd(decoder) => decoder.writer_mut(),
             Inflater::Brotli(decoder) => decoder.get_mut(),
         }
@@ -85,7 +81,6 @@ impl<W: Write> Inflater<W> {
     pub fn finish(self) -> io::Result<W> {
         match self {
             Inflater::Gzip(decoder) => decoder.finish(),
-            Inflater::Deflate(decoder) => decoder.finish(),
             Inflater::Zstd(mut decoder) => {
                 decoder.finish()?;
                 let (into, _) = decoder.into_inner();
@@ -105,17 +100,14 @@ impl<W: Write> Inflater<W> {
 mod tests {
     use super::*;
 
-    fn codings() -> [(Coding, Vec<u8>); 4] {
+    fn codings() -> [(Coding, Vec<u8>); 3] {
         let text = b"the same words again and again and again".repeat(1000);
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         gzip.write_all(&text).unwrap();
-        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
-        zlib.write_all(&text).unwrap();
         let mut brotli = Vec::new();
         brotli::BrotliCompress(&mut &text[..], &mut brotli, &Default::default()).unwrap();
         [
             (Coding::Gzip, gzip.finish().unwrap()),
-            (Coding::Deflate, zlib.finish().unwrap()),
             (Coding::Zstd, zstd::encode_all(&text[..], 3).unwrap()),
             (Coding::Brotli, brotli),
         ]
@@ -151,7 +143,7 @@ mod tests {
     fn names() {
         assert_eq!(Coding::named(b" GZip "), Ok(Some(Coding::Gzip)));
         assert_eq!(Coding::named(b"identity"), Ok(None));
-        assert_eq!(Coding::named(b"compress"), Err(()));
-        assert_eq!(Coding::named(b"gzip, br"), Err(()));
+        assert_eq!(Coding::named(b"compress"), Err(Unknown));
+        assert_eq!(Coding::named(b"gzip, br"), Err(Unknown));
     }
 }

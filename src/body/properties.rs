@@ -13,7 +13,7 @@ use super::scan::{fields, model_span, scan};
 use super::splice::{replace_model, set_fields};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(768))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn objects_are_read_as_serde_reads_them(body in object()) {
@@ -22,7 +22,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_objects_are_never_accepted_otherwise_than_serde_does(
+    fn damaged_objects_are_read_in_step(
         body in object(),
         damage in vec((any::<prop::sample::Index>(), any::<Option<u8>>(), 0..3usize), 1..4),
     ) {
@@ -114,8 +114,10 @@ proptest! {
 fn agrees_with_serde(body: &[u8]) {
     let scanned = scan(body);
     let Some(entries) = entries(body) else {
-        if let Ok(scanned) = scanned {
-            assert!(std::str::from_utf8(body).is_ok(), "{scanned:?}");
+        // The fault lies inside a value then, and strings and brackets are closed all the same.
+        if scanned.is_ok() {
+            assert!(std::str::from_utf8(body).is_ok());
+            assert_eq!(slow_end(body), Some(body.trim_ascii_end().len()));
         }
         return;
     };

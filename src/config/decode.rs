@@ -1,11 +1,11 @@
 //! From the marked tree into any serde type; an error knows the place it happened at.
 
 use crate::config::document::{Content, Entry, Meaning, Node, Scalar};
+use crate::config::fault::{Fault, What};
 use crate::config::place::Place;
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
-use std::fmt;
 
 pub fn decode<'a, T: Deserialize<'a>>(root: &'a Node) -> Result<T, Fault> {
     T::deserialize(Cursor {
@@ -21,89 +21,6 @@ pub fn text<'de, D: Deserializer<'de>, T>(
     parse: impl FnOnce(&str) -> Result<T, String>,
 ) -> Result<T, D::Error> {
     parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
-}
-
-/// One thing wrong.
-#[derive(Debug)]
-pub struct Fault {
-    pub place: Place,
-    pub what: What,
-    /// The place is the innermost one.
-    located: bool,
-}
-
-#[derive(Debug)]
-pub enum What {
-    /// Of another shape than the grammar has here.
-    Shape {
-        expected: String,
-        found: &'static str,
-    },
-    Empty,
-    UnknownField {
-        field: String,
-        known: &'static [&'static str],
-    },
-    UnknownWord {
-        known: &'static [&'static str],
-    },
-    /// Goes on from the value: "is not a time".
-    Refused(String),
-}
-
-impl Fault {
-    fn new(what: What) -> Fault {
-        Fault {
-            place: Place::root(),
-            what,
-            located: false,
-        }
-    }
-
-    fn at(mut self, place: &Place) -> Fault {
-        if !self.located {
-            self.place = place.clone();
-            self.located = true;
-        }
-        self
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?}", self.place, self.what)
-    }
-}
-
-impl std::error::Error for Fault {}
-
-impl de::Error for Fault {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Fault::new(What::Refused(message.to_string()))
-    }
-
-    fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        let found = match found {
-            de::Unexpected::Seq => "a list",
-            de::Unexpected::Map => "a mapping",
-            _ => "a single value",
-        };
-        Fault::new(What::Shape {
-            expected: expected.to_string(),
-            found,
-        })
-    }
-
-    fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
-        Fault::new(What::UnknownField {
-            field: field.to_owned(),
-            known,
-        })
-    }
-
-    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
-        Fault::new(What::UnknownWord { known })
-    }
 }
 
 struct Cursor<'a> {
@@ -122,19 +39,18 @@ impl<'a> Cursor<'a> {
             expected: expected.to_owned(),
             found,
         })
-        .at(&self.place)
     }
 
     fn refused(&self, message: &str) -> Fault {
-        Fault::new(What::Refused(message.to_owned())).at(&self.place)
+        Fault::new(What::Refused(message.to_owned()))
     }
 
     /// Null is no value anywhere in the grammar.
     fn present(&self) -> Result<(), Fault> {
-        match self.node.scalar().map(Scalar::meaning) {
-            Some(Meaning::Null) => Err(Fault::new(What::Empty).at(&self.place)),
-            _ => Ok(()),
+        if self.node.is_null() {
+            return Err(Fault::new(What::Empty));
         }
+        Ok(())
     }
 
     fn single(&self, expected: &str) -> Result<&'a Scalar, Fault> {
@@ -171,38 +87,32 @@ impl<'a> Cursor<'a> {
     fn sequence<V: Visitor<'a>>(self, items: &'a [Node], visitor: V) -> Result<V::Value, Fault> {
         let items = Items {
             rest: items.iter().enumerate(),
-            place: self.place.clone(),
+            place: self.place,
         };
-        visitor
-            .visit_seq(items)
-            .map_err(|fault| fault.at(&self.place))
+        visitor.visit_seq(items)
     }
 
     fn mapping<V: Visitor<'a>>(self, entries: &'a [Entry], visitor: V) -> Result<V::Value, Fault> {
         let entries = Entries {
             rest: entries.iter(),
             value: None,
-            place: self.place.clone(),
+            place: self.place,
         };
-        visitor
-            .visit_map(entries)
-            .map_err(|fault| fault.at(&self.place))
+        visitor.visit_map(entries)
     }
 
     /// A scalar as its text; other shapes if the visitor takes them.
     fn written<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         self.present()?;
         match &self.node.content {
-            Content::Scalar(scalar) => visitor
-                .visit_borrowed_str(&scalar.text)
-                .map_err(|fault: Fault| fault.at(&self.place)),
+            Content::Scalar(scalar) => visitor.visit_borrowed_str(&scalar.text),
             Content::Sequence(items) => self.sequence(items, visitor),
             Content::Mapping(entries) => self.mapping(entries, visitor),
         }
     }
 
     fn meant<V: Visitor<'a>>(self, scalar: &'a Scalar, visitor: V) -> Result<V::Value, Fault> {
-        let value = match scalar.meaning() {
+        match scalar.meaning() {
             Meaning::Null => visitor.visit_unit(),
             Meaning::Bool(value) => visitor.visit_bool(value),
             Meaning::Signed(value) => visitor.visit_i64(value),
@@ -210,8 +120,7 @@ impl<'a> Cursor<'a> {
             Meaning::Float(value) if value.is_finite() => visitor.visit_f64(value),
             Meaning::Float(_) => Err(self.refused("is too large a number")),
             Meaning::Text => visitor.visit_borrowed_str(&scalar.text),
-        };
-        value.map_err(|fault: Fault| fault.at(&self.place))
+        }
     }
 }
 
@@ -300,9 +209,7 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
     ) -> Result<V::Value, Fault> {
         let scalar = self.single("a word")?;
         let word: StrDeserializer<'_, Fault> = (*scalar.text).into_deserializer();
-        visitor
-            .visit_enum(word)
-            .map_err(|fault| fault.at(&self.place))
+        visitor.visit_enum(word)
     }
 
     forward_to_deserialize_any! {
@@ -326,11 +233,14 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         let Some((index, node)) = self.rest.next() else {
             return Ok(None);
         };
-        seed.deserialize(Cursor {
+        let place = self.place.index(index);
+        let cursor = Cursor {
             node,
-            place: self.place.index(index),
-        })
-        .map(Some)
+            place: place.clone(),
+        };
+        seed.deserialize(cursor)
+            .map(Some)
+            .map_err(|fault| fault.at(&place))
     }
 }
 
@@ -364,9 +274,10 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             return Err(de::Error::custom("has no value"));
         };
         let place = self.place.key(entry.key.clone());
-        seed.deserialize(Cursor {
+        let cursor = Cursor {
             node: &entry.value,
-            place,
-        })
+            place: place.clone(),
+        };
+        seed.deserialize(cursor).map_err(|fault| fault.at(&place))
     }
 }

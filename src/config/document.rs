@@ -105,6 +105,10 @@ impl Node {
         }
     }
 
+    pub fn is_null(&self) -> bool {
+        self.scalar().map(Scalar::meaning) == Some(Meaning::Null)
+    }
+
     /// Found even when pruned.
     pub fn find(&self, place: &Place) -> Option<&Node> {
         place

@@ -4,8 +4,9 @@
 //! be read. What must be there is `validate`'s to say.
 
 use crate::config::secret::Secret;
-use crate::config::shape::{Cause, List, OneOrMany, Ordered, SocketAddress};
+use crate::config::shape::{List, OneOrMany, Ordered};
 use crate::config::units::{Size, Time, TimeRange};
+use crate::config::words::{Cause, SocketAddress};
 use serde::Deserialize;
 
 #[derive(Debug, Default, Deserialize)]

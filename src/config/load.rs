@@ -2,13 +2,14 @@
 
 use crate::config::date::Date;
 use crate::config::decode::decode;
-use crate::config::document::{Content, Node};
-use crate::config::file::File;
-use crate::config::parse::parse;
+use crate::config::file;
+use crate::config::parse::{MAX_BYTES, parse};
 use crate::config::problem::{Problem, Report};
 use crate::config::reference::Surroundings;
 use crate::config::snapshot::Snapshot;
 use crate::config::validate::{Context, validate};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -26,7 +27,7 @@ const MAX_ERRORS: usize = 100;
 /// Relative paths inside the file begin at the file's own directory.
 pub fn load(path: &Path, env: Environment<'_>) -> Result<Loaded, Vec<Problem>> {
     let name = path.display().to_string();
-    let text = match std::fs::read(path).map(String::from_utf8) {
+    let text = match read_bounded(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
         Ok(Err(error)) => return Err(vec![not_text(&name, &error)]),
         Err(error) => {
@@ -77,13 +78,19 @@ pub fn read(
         .map(|warnings| Loaded { snapshot, warnings })
 }
 
+/// A byte more than is allowed is enough to know.
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Serde stops at its first error: that one is reported and taken out, and it begins again.
-fn decode_all(report: &mut Report) -> Option<File> {
-    if is_null(&report.root) {
-        report.root.content = Content::Mapping(vec![]);
-    }
+fn decode_all(report: &mut Report) -> Option<file::File> {
     loop {
-        let fault = match decode::<File>(&report.root) {
+        let fault = match decode::<file::File>(&report.root) {
             Ok(file) => return Some(file),
             Err(fault) => fault,
         };
@@ -92,12 +99,6 @@ fn decode_all(report: &mut Report) -> Option<File> {
             return None;
         }
     }
-}
-
-/// A file with nothing in it but `---`: what is missing is said field by field.
-fn is_null(root: &Node) -> bool {
-    root.scalar()
-        .is_some_and(|scalar| scalar.plain && scalar.text.is_empty())
 }
 
 fn not_text(file: &str, error: &std::string::FromUtf8Error) -> Problem {

@@ -12,13 +12,16 @@ pub mod units;
 
 mod decode;
 mod document;
+mod fault;
 mod file;
+mod forms;
 mod parse;
 mod place;
 mod reference;
 mod shape;
 mod suggest;
 mod validate;
+mod words;
 
 #[cfg(test)]
 mod tests;

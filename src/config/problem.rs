@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, where, and what to write instead.
 
-use crate::config::decode::{Fault, What};
 use crate::config::document::{Content, Mark, Node};
+use crate::config::fault::{Fault, What};
 use crate::config::place::{Place, Segment};
 use crate::config::suggest::closest;
 use std::collections::HashSet;
@@ -142,7 +142,7 @@ impl Report {
             What::UnknownWord { known } => {
                 let meant = self.root.find(place).and_then(Node::scalar);
                 let meant = meant.and_then(|scalar| closest(&scalar.text, known.iter().copied()));
-                let message = format!("{} is not one of {}", self.quote(place), known.join(", "));
+                let message = format!("{} {}", self.quote(place), not_known(known));
                 self.error_meaning(place, message, meant);
             }
             What::UnknownField { field, known } => self.unknown_field(place, &field, known),
@@ -159,10 +159,6 @@ impl Report {
         } else {
             Err(in_order(self.errors, &secrets))
         }
-    }
-
-    pub fn has_errors(&self) -> bool {
-        !self.errors.is_empty()
     }
 
     pub fn count(&self) -> usize {
@@ -212,6 +208,14 @@ fn is_secret(segment: &Segment) -> bool {
     matches!(segment, Segment::Key(key) if SECRET_KEYS.contains(&&**key))
 }
 
+/// Goes on from the word that is not known.
+pub fn not_known(known: &[&str]) -> String {
+    match known {
+        [only] => format!("is not known here; write `{only}`"),
+        _ => format!("is not known here; write one of `{}`", known.join("`, `")),
+    }
+}
+
 /// The last segment replaced.
 fn sibling(segments: &[&Segment], name: &str) -> Place {
     let parent = segments.split_last().map_or(&[][..], |(_, parent)| parent);
@@ -225,7 +229,7 @@ fn sibling(segments: &[&Segment], name: &str) -> Place {
 }
 
 /// On one line, and not too much of it.
-fn shortened(text: &str) -> String {
+pub fn shortened(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut shown: String = text
         .chars()

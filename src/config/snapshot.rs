@@ -325,6 +325,19 @@ pub struct Tier {
     pub schedule: Schedule,
 }
 
+impl Tier {
+    /// With its turns laid out by the candidates' weights.
+    pub fn new(number: u32, candidates: Vec<Candidate>) -> Tier {
+        let weights: Vec<u32> = candidates.iter().map(|one| one.target.weight).collect();
+        let schedule = Schedule::new(&weights);
+        Tier {
+            number,
+            candidates,
+            schedule,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Candidate {
     pub target: Arc<Target>,

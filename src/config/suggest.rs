@@ -1,5 +1,8 @@
 //! "Did you mean …?"
 
+/// A file with thousands of names and as many mistakes is still answered at once.
+const MOST_CANDIDATES: usize = 1000;
+
 /// The candidate nearest to a word, if it is near enough to have been meant.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let word = word.to_lowercase();
@@ -9,6 +12,7 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     }
     candidates
         .into_iter()
+        .take(MOST_CANDIDATES)
         .map(|candidate| {
             (
                 strsim::osa_distance(&word, &candidate.to_lowercase()),

@@ -38,7 +38,7 @@ const SIZES: [(&str, u64); 8] = [
 
 impl Time {
     pub fn parse(text: &str) -> Result<Time, String> {
-        let milliseconds = amount(text, &TIMES, "a time such as `2s`, `800ms` or `10m`")?;
+        let milliseconds = amount(text, &TIMES, "a time such as `10s`, `800ms` or `5m`")?;
         Ok(Time(Duration::from_millis(milliseconds)))
     }
 }

@@ -35,7 +35,7 @@ pub fn check_head(session: &Session, server: &Server) -> Result<Option<Coding>, 
     let mut codings = head.headers.get_all(header::CONTENT_ENCODING).iter();
     let coding = match (codings.next(), codings.next()) {
         (None, _) => None,
-        (Some(value), None) => Coding::named(value.as_bytes()).map_err(|()| unknown_coding())?,
+        (Some(value), None) => Coding::named(value.as_bytes()).map_err(|_| unknown_coding())?,
         (Some(_), Some(_)) => return Err(unknown_coding()),
     };
     if announced(session).is_some_and(|length| length > server.max_body) {
@@ -47,7 +47,7 @@ pub fn check_head(session: &Session, server: &Server) -> Result<Option<Coding>, 
 fn unknown_coding() -> Failure {
     Failure::new(
         Reason::CallerUnsupportedMedia,
-        "this content-encoding is not known here: use gzip, deflate, zstd, br, or none",
+        "this content-encoding is not known here: use gzip, zstd, br, or none",
     )
 }
 

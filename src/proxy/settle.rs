@@ -34,10 +34,7 @@ pub fn settle(call: &mut Call, now: Instant) {
     };
     let trace = tale.trace();
     access.write(Record {
-        time_ms: call
-            .began
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| millis(since)),
+        time_ms: call.began.duration_since(UNIX_EPOCH).map_or(0, millis),
         request_id: std::mem::take(&mut tale.request_id),
         method: std::mem::take(&mut call.method),
         path: std::mem::take(&mut call.path),

@@ -46,18 +46,18 @@ pub enum Opened {
     /// A whole answer, its connection already given back.
     Whole(Whole),
     /// A stream at its commit point, or an answer too large to hold.
-    Flowing(Flowing),
+    Flowing(Box<Flowing>),
     /// An error, as a status or inside a 200, or an answer with nothing in it.
-    Failed(Failed),
+    Failed(Box<Failed>),
 }
 
 pub struct Whole {
-    pub head: ResponseHeader,
+    pub head: Box<ResponseHeader>,
     pub body: Bytes,
 }
 
 pub struct Flowing {
-    pub head: ResponseHeader,
+    pub head: Box<ResponseHeader>,
     pub source: Source,
     /// Received and not yet delivered.
     pub held: Vec<Bytes>,
@@ -75,12 +75,12 @@ pub struct Failed {
 
 impl Failed {
     fn lost(happened: Happened, sent: bool, cause: impl ToString) -> Opened {
-        Opened::Failed(Failed {
+        Opened::Failed(Box::new(Failed {
             happened,
             answer: None,
             sent,
             cause: Some(cause.to_string()),
-        })
+        }))
     }
 }
 
@@ -99,7 +99,7 @@ pub async fn open(wires: &Wires, request: Request<'_>) -> Opened {
     if !(200..300).contains(&status) {
         return refused(wires, provider, source).await;
     }
-    let head = head.clone();
+    let head = Box::new(head.clone());
     let left = until.saturating_duration_since(Instant::now());
     source.set_patience(left);
     let read = if is_stream {
@@ -116,12 +116,12 @@ pub async fn open(wires: &Wires, request: Request<'_>) -> Opened {
             source.close().await;
             lost_midway(broken)
         }
-        Ok(Ok(Read::Flowing(held))) => Opened::Flowing(Flowing {
+        Ok(Ok(Read::Flowing(held))) => Opened::Flowing(Box::new(Flowing {
             head,
             source,
             held,
             is_stream,
-        }),
+        })),
         Ok(Ok(Read::Meant(meaning, body))) => {
             source.close().await;
             answered(meaning, Whole { head, body })
@@ -314,7 +314,7 @@ async fn refused(wires: &Wires, provider: &Provider, mut source: Source) -> Open
     })
     .await;
     let body = body.freeze();
-    let Some(head) = source.head().cloned() else {
+    let Some(head) = source.head().cloned().map(Box::new) else {
         return Failed::lost(Happened::Reset, true, "no response head");
     };
     if matches!(read, Ok(true)) {
@@ -339,12 +339,12 @@ fn meaning(provider: &Provider, head: &ResponseHeader, body: &[u8]) -> Option<Me
 }
 
 fn answered(meaning: Meaning, whole: Whole) -> Opened {
-    Opened::Failed(Failed {
+    Opened::Failed(Box::new(Failed {
         happened: Happened::Answered(meaning),
         answer: Some(whole),
         sent: true,
         cause: None,
-    })
+    }))
 }
 
 enum Read {
@@ -416,12 +416,12 @@ fn judge_whole(provider: &Provider, endpoint: Endpoint, whole: Whole) -> Opened 
         return bad_response("a success whose body is no JSON");
     }
     if is_event_stream(&whole.head) || answer::is_empty(endpoint, &whole.body) {
-        return Opened::Failed(Failed {
+        return Opened::Failed(Box::new(Failed {
             happened: Happened::Empty,
             answer: Some(whole),
             sent: true,
             cause: None,
-        });
+        }));
     }
     Opened::Whole(whole)
 }

@@ -134,7 +134,7 @@ pub async fn run(
                 // Committed: nothing will be sent again, so the memory is others'.
                 job.body = Bytes::new();
                 let manner = manner(&job, step);
-                return deliver::flowing(wires, session, flowing, &manner, tale).await;
+                return deliver::flowing(wires, session, *flowing, &manner, tale).await;
             }
             Opened::Failed(failed) => failed,
         };
@@ -155,7 +155,7 @@ pub async fn run(
             jitter: rand::random(),
         };
         let verdict = judge(&failed.happened, &standing);
-        last.take(failed, reason, at);
+        last.take(*failed, reason, at);
         let (next, after) = match verdict {
             Verdict::Deliver | Verdict::Stop => break,
             Verdict::Again { after } => (Some(at), after),

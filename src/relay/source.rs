@@ -1,6 +1,6 @@
 //! A provider's answer as it arrives, inflated where it is encoded against our wish.
 
-use crate::body::inflate::{Coding, Inflater};
+use crate::body::inflate::{Coding, Inflater, Unknown};
 use crate::relay::Wires;
 use crate::upstream::peer::IDLE;
 use bytes::Bytes;
@@ -46,7 +46,7 @@ impl Source {
                 Inflater::new(coding, Capped::default())
                     .map_err(|error| Broken::Garbled(error.to_string()))?,
             )),
-            Some(Err(())) => {
+            Some(Err(Unknown)) => {
                 return Err(Broken::Garbled(
                     "its content-encoding is not known".to_owned(),
                 ));

@@ -23,7 +23,10 @@ async fn a_whole_answer_keeps_every_byte_but_the_models_name() {
         let gateway = Gateway::start(&Config::one(&provider)).await;
         let reply = gateway.chat(ASK).await.expect(200);
         assert_eq!(reply.text(), template.replace("MODEL", "\"acme/chat\""));
-        assert_eq!(reply.get("content-length"), Some(reply.body.len().to_string().as_str()));
+        assert_eq!(
+            reply.get("content-length"),
+            Some(reply.body.len().to_string().as_str())
+        );
         assert_eq!(reply.get("transfer-encoding"), None);
     }
 }
@@ -32,9 +35,17 @@ async fn a_whole_answer_keeps_every_byte_but_the_models_name() {
 async fn however_the_answer_is_framed_it_comes_whole() {
     let body = chat("one-chat", &"hello ".repeat(20_000));
     let chunked: Vec<u8> = body.as_bytes().chunks(999).flat_map(chunk).collect();
-    let in_chunks = [&head(200, &[JSON, ("transfer-encoding", "chunked")]), &chunked[..]].concat();
+    let in_chunks = [
+        &head(200, &[JSON, ("transfer-encoding", "chunked")]),
+        &chunked[..],
+    ]
+    .concat();
     let until_close = [&head(200, &[JSON]), body.as_bytes()].concat();
-    let interim = [b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n", &http(200, &[JSON], &body)[..]].concat();
+    let interim = [
+        b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n",
+        &http(200, &[JSON], &body)[..],
+    ]
+    .concat();
     for acts in [
         vec![Act::Write(in_chunks), last()],
         vec![Act::Write(until_close), Act::Close],
@@ -44,7 +55,10 @@ async fn however_the_answer_is_framed_it_comes_whole() {
         let gateway = Gateway::start(&Config::one(&provider)).await;
         let reply = gateway.chat(ASK).await.expect(200);
         assert_eq!(reply.text(), body.replace("\"one-chat\"", "\"acme/chat\""));
-        assert_eq!(reply.get("content-length"), Some(reply.body.len().to_string().as_str()));
+        assert_eq!(
+            reply.get("content-length"),
+            Some(reply.body.len().to_string().as_str())
+        );
     }
 }
 
@@ -56,11 +70,19 @@ async fn answers_around_and_beyond_one_mebibyte_come_whole() {
         let gateway = Gateway::start(&Config::one(&provider)).await;
         let reply = gateway.chat(ASK).await.expect(200);
         let expected = body.replace("\"one-chat\"", "\"acme/chat\"");
-        assert!(reply.body == expected.as_bytes(), "{size}: {} bytes came", reply.body.len());
+        assert!(
+            reply.body == expected.as_bytes(),
+            "{size}: {} bytes came",
+            reply.body.len()
+        );
         if size >= 2 << 20 {
             assert_eq!(reply.get("transfer-encoding"), Some("chunked"));
         }
-        assert!(gateway.peak_memory() < 64 << 20, "{size}: {} bytes", gateway.peak_memory());
+        assert!(
+            gateway.peak_memory() < 64 << 20,
+            "{size}: {} bytes",
+            gateway.peak_memory()
+        );
     }
 }
 
@@ -72,7 +94,11 @@ async fn a_large_answer_cut_short_is_not_passed_off_as_whole() {
     let provider = Provider::always(vec![Act::Write(cut), Act::Close]).await;
     let gateway = Gateway::start(&Config::one(&provider)).await;
     let reply = gateway.chat(ASK).await;
-    assert!(reply.status != 200 || reply.broken.is_some(), "{:?}", reply.head);
+    assert!(
+        reply.status != 200 || reply.broken.is_some(),
+        "{:?}",
+        reply.head
+    );
 }
 
 #[tokio::test]
@@ -88,9 +114,16 @@ async fn an_answer_that_is_encoded_all_the_same_is_inflated() {
         let gateway = Gateway::start(&Config::one(&provider)).await;
         let reply = gateway.chat(ASK).await.expect(200);
         assert_eq!(provider.only().all("accept-encoding"), ["identity"]);
-        assert_eq!(reply.text(), body.replace("\"one-chat\"", "\"acme/chat\""), "{coding}");
+        assert_eq!(
+            reply.text(),
+            body.replace("\"one-chat\"", "\"acme/chat\""),
+            "{coding}"
+        );
         assert_eq!(reply.get("content-encoding"), None);
-        assert_eq!(reply.get("content-length"), Some(reply.body.len().to_string().as_str()));
+        assert_eq!(
+            reply.get("content-length"),
+            Some(reply.body.len().to_string().as_str())
+        );
     }
 }
 
@@ -116,7 +149,9 @@ async fn an_encoded_stream_is_inflated_event_by_event() {
     ];
     let mut acts = vec![Act::Write(head(200, &headers))];
     for n in 0..5 {
-        encoder.write_all(answers::event("one-chat", &format!("word{n}")).as_bytes()).unwrap();
+        encoder
+            .write_all(answers::event("one-chat", &format!("word{n}")).as_bytes())
+            .unwrap();
         encoder.flush().unwrap();
         acts.push(part(std::mem::take(encoder.get_mut())));
         acts.push(Act::Gate(gate.clone()));
@@ -136,7 +171,10 @@ async fn an_encoded_stream_is_inflated_event_by_event() {
         assert_eq!(seen, answers::event("acme/chat", &word));
         gate.add_permits(1);
     }
-    assert_eq!(conn.rest(answer, "POST").await.expect(200).text(), answers::DONE);
+    assert_eq!(
+        conn.rest(answer, "POST").await.expect(200).text(),
+        answers::DONE
+    );
 }
 
 #[tokio::test]
@@ -147,7 +185,11 @@ async fn a_bomb_from_a_provider_is_bounded_in_memory() {
     let level = flate2::Compression::fast();
     let mut encoder = flate2::write::GzEncoder::new(&mut bomb, level);
     encoder.write_all(start.as_bytes()).unwrap();
-    std::io::copy(&mut std::io::Read::take(std::io::repeat(b'a'), 200 << 20), &mut encoder).unwrap();
+    std::io::copy(
+        &mut std::io::Read::take(std::io::repeat(b'a'), 200 << 20),
+        &mut encoder,
+    )
+    .unwrap();
     encoder.write_all(end.as_bytes()).unwrap();
     encoder.finish().unwrap();
     let encoded = http(200, &[JSON, ("content-encoding", "gzip")], bomb);
@@ -155,8 +197,16 @@ async fn a_bomb_from_a_provider_is_bounded_in_memory() {
     let gateway = Gateway::start(&Config::one(&provider)).await;
     let reply = gateway.chat(ASK).await;
     // Passed on as it streams, or refused as too much; never gathered.
-    assert!(reply.status == 200 || reply.status == 502, "{}", reply.status);
-    assert!(gateway.peak_memory() < 80 << 20, "{} bytes", gateway.peak_memory());
+    assert!(
+        reply.status == 200 || reply.status == 502,
+        "{}",
+        reply.status
+    );
+    assert!(
+        gateway.peak_memory() < 80 << 20,
+        "{} bytes",
+        gateway.peak_memory()
+    );
 }
 
 #[tokio::test]
@@ -204,6 +254,10 @@ async fn an_sse_answer_to_no_stream_does_not_break_the_gateway() {
     let provider = Provider::always(acts).await;
     let gateway = Gateway::start(&Config::one(&provider)).await;
     let reply = gateway.chat(ASK).await;
-    assert!(reply.status == 200 || reply.status >= 500, "{}", reply.status);
+    assert!(
+        reply.status == 200 || reply.status >= 500,
+        "{}",
+        reply.status
+    );
     assert!(!reply.body.is_empty());
 }

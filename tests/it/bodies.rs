@@ -34,14 +34,26 @@ async fn survives_a_failover(size: usize, chunks: Option<usize>) {
     assert_eq!(reply.json()["choices"][0]["message"]["content"], "hello");
 
     let attempts = one.seen();
-    assert_eq!(attempts.len(), 2, "once, and once more before the next tier");
-    for (seen, model) in
-        attempts.iter().map(|s| (s, "one-chat")).chain([(&two.only(), "two-chat")])
+    assert_eq!(
+        attempts.len(),
+        2,
+        "once, and once more before the next tier"
+    );
+    for (seen, model) in attempts
+        .iter()
+        .map(|s| (s, "one-chat"))
+        .chain([(&two.only(), "two-chat")])
     {
         let expected = under(&body_of(size), model);
         assert_eq!(seen.length, expected.len() as u64);
-        assert!(seen.body == expected, "{size}: the body at {model} is not the client's");
-        assert_eq!(seen.get("content-length"), Some(expected.len().to_string().as_str()));
+        assert!(
+            seen.body == expected,
+            "{size}: the body at {model} is not the client's"
+        );
+        assert_eq!(
+            seen.get("content-length"),
+            Some(expected.len().to_string().as_str())
+        );
         assert_eq!(seen.all("transfer-encoding"), Vec::<&str>::new());
     }
 }
@@ -169,16 +181,25 @@ async fn compressed_bodies_are_inflated() {
             let before = provider.count();
             gateway.ask(request).await.expect(200);
             let seen = provider.seen().remove(before);
-            assert!(seen.body == under(&plain, "one-chat"), "{coding} {chunks:?}");
+            assert!(
+                seen.body == under(&plain, "one-chat"),
+                "{coding} {chunks:?}"
+            );
             assert_eq!(seen.get("content-encoding"), None);
-            assert_eq!(seen.get("content-length"), Some(seen.body.len().to_string().as_str()));
+            assert_eq!(
+                seen.get("content-length"),
+                Some(seen.body.len().to_string().as_str())
+            );
         }
     }
     // Two gzip members after each other are one body.
     let (first, second) = plain.split_at(100);
     let members = [gzip(first), gzip(second)].concat();
     let before = provider.count();
-    gateway.ask(Request::chat(members).header("content-encoding", "gzip")).await.expect(200);
+    gateway
+        .ask(Request::chat(members).header("content-encoding", "gzip"))
+        .await
+        .expect(200);
     assert!(provider.seen()[before].body == under(&plain, "one-chat"));
 }
 
@@ -190,6 +211,8 @@ pub fn gzip(plain: &[u8]) -> Vec<u8> {
 
 pub fn brotli_of(plain: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    brotli::CompressorWriter::new(&mut out, 4096, 3, 20).write_all(plain).unwrap();
+    brotli::CompressorWriter::new(&mut out, 4096, 3, 20)
+        .write_all(plain)
+        .unwrap();
     out
 }

@@ -8,10 +8,16 @@ const SERVED: &str = "\"one-chat\"";
 /// `MODEL` marks where the value of the top-level model stands.
 async fn survives(gateway: &Gateway, provider: &Provider, template: &str) {
     let before = provider.count();
-    gateway.chat(template.replace("MODEL", ASKED)).await.expect(200);
+    gateway
+        .chat(template.replace("MODEL", ASKED))
+        .await
+        .expect(200);
     let seen = provider.seen().remove(before);
     assert_eq!(seen.text(), template.replace("MODEL", SERVED));
-    assert_eq!(seen.get("content-length"), Some(seen.body.len().to_string().as_str()));
+    assert_eq!(
+        seen.get("content-length"),
+        Some(seen.body.len().to_string().as_str())
+    );
 }
 
 #[tokio::test]
@@ -78,9 +84,16 @@ async fn model_is_found_however_it_is_spelled() {
     ] {
         survives(&gateway, &provider, template).await;
     }
-    for spelled in [r#""acme\/chat""#, r#""\u0061cme/chat""#, r#""acme\u002fch\u0061t""#] {
+    for spelled in [
+        r#""acme\/chat""#,
+        r#""\u0061cme/chat""#,
+        r#""acme\u002fch\u0061t""#,
+    ] {
         let before = provider.count();
-        gateway.chat(format!(r#"{{"model": {spelled} ,"messages":[]}}"#)).await.expect(200);
+        gateway
+            .chat(format!(r#"{{"model": {spelled} ,"messages":[]}}"#))
+            .await
+            .expect(200);
         let seen = provider.seen().remove(before);
         assert_eq!(seen.text(), r#"{"model": "one-chat" ,"messages":[]}"#);
     }
@@ -96,7 +109,12 @@ async fn model_is_found_after_ten_megabytes_of_messages() {
     );
     let messages = vec![turn; 10_000_000 / 18_000].join(",");
     assert!(messages.len() > 9_000_000);
-    survives(&gateway, &provider, &format!(r#"{{"messages":[{messages}],"model":MODEL}}"#)).await;
+    survives(
+        &gateway,
+        &provider,
+        &format!(r#"{{"messages":[{messages}],"model":MODEL}}"#),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -124,7 +142,10 @@ async fn the_options_of_a_target_win_over_the_client_and_touch_nothing_else() {
     let gateway = Gateway::start(&config).await;
     let text = |n: usize| provider.seen().remove(n).text();
 
-    gateway.chat(r#"{"model":"acme/chat","temperature":1.0,"messages":[]}"#).await.expect(200);
+    gateway
+        .chat(r#"{"model":"acme/chat","temperature":1.0,"messages":[]}"#)
+        .await
+        .expect(200);
     let body: Value = serde_json::from_str(&text(0)).unwrap();
     assert_eq!(body["temperature"], 0.2);
     assert_eq!(body["top_p"], 0.5);
@@ -162,7 +183,10 @@ async fn every_endpoint_keeps_its_path_below_the_base_url() {
         let body = r#"{"model":"acme/chat","input":"x","prompt":"x","messages":[]}"#;
         gateway.ask(Request::post(ours, body)).await.expect(200);
         let seen = provider.seen().remove(before);
-        assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", theirs));
+        assert_eq!(
+            (seen.method.as_str(), seen.target.as_str()),
+            ("POST", theirs)
+        );
         assert_eq!(seen.text(), body.replace("acme/chat", "one-chat"));
     }
 }
@@ -184,15 +208,24 @@ async fn a_path_of_ones_own_needs_no_model() {
     let config = Config::new()
         .provider("ds", &format!("http://{}", provider.address))
         .with("models", "{}")
-        .route("path", "{ provider: ds, model: deepseek-chat, options: { temperature: 0.2 } }")
+        .route(
+            "path",
+            "{ provider: ds, model: deepseek-chat, options: { temperature: 0.2 } }",
+        )
         .on_route("match", "{ path: /deepseek }");
     let gateway = Gateway::start(&config).await;
-    let request = Request::post("/deepseek", r#"{"messages":[{"role":"user","content":"x"}]}"#)
-        .key("sk-of-the-client")
-        .header("cookie", "session=1");
+    let request = Request::post(
+        "/deepseek",
+        r#"{"messages":[{"role":"user","content":"x"}]}"#,
+    )
+    .key("sk-of-the-client")
+    .header("cookie", "session=1");
     gateway.ask(request).await.expect(200);
     let seen = provider.only();
-    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", "/chat/completions"));
+    assert_eq!(
+        (seen.method.as_str(), seen.target.as_str()),
+        ("POST", "/chat/completions")
+    );
     assert_eq!(seen.all("authorization"), ["Bearer sk-ds-upstream"]);
     assert_eq!(seen.get("cookie"), None);
     let body = seen.json();
@@ -200,8 +233,14 @@ async fn a_path_of_ones_own_needs_no_model() {
     assert_eq!(body["temperature"], 0.2);
     assert_eq!(body["messages"][0]["content"], "x");
 
-    gateway.ask(Request::post("/deepseek", "{}")).await.expect(200);
+    gateway
+        .ask(Request::post("/deepseek", "{}"))
+        .await
+        .expect(200);
     assert_eq!(provider.seen()[1].json()["model"], "deepseek-chat");
-    gateway.ask(Request::post("/deepseek", r#"{"model":"x"}"#)).await.expect(200);
+    gateway
+        .ask(Request::post("/deepseek", r#"{"model":"x"}"#))
+        .await
+        .expect(200);
     assert_eq!(provider.seen()[2].json()["model"], "deepseek-chat");
 }

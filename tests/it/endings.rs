@@ -8,14 +8,31 @@ fn not_whole(reply: &Reply) {
     let text = reply.text();
     assert!(text.starts_with(&event("acme/chat", "first")), "{text}");
     assert!(!text.contains("[DONE]"), "{text}");
-    assert!(reply.broken.is_some() || text.contains("\"error\""), "{text}");
-    assert!(!text.contains("hello"), "another answer was sent after the first: {text}");
+    assert!(
+        reply.broken.is_some() || text.contains("\"error\""),
+        "{text}"
+    );
+    assert!(
+        !text.contains("hello"),
+        "another answer was sent after the first: {text}"
+    );
 }
 
 #[tokio::test]
 async fn cut_off_by_the_provider() {
-    for end in [vec![Act::Reset], vec![Act::Close], vec![part("data: {\"id\":"), Act::Close]] {
-        let acts = [vec![sse_head(), part(event("one-chat", "first")), Act::Sleep(ms(50))], end];
+    for end in [
+        vec![Act::Reset],
+        vec![Act::Close],
+        vec![part("data: {\"id\":"), Act::Close],
+    ] {
+        let acts = [
+            vec![
+                sse_head(),
+                part(event("one-chat", "first")),
+                Act::Sleep(ms(50)),
+            ],
+            end,
+        ];
         let one = Provider::always(acts.concat()).await;
         let two = Provider::always(answers::stream_reply("two-chat", "hello")).await;
         let config = Config::spill(&one, &two);
@@ -34,8 +51,15 @@ async fn silent_for_longer_than_idle() {
     let gateway = Gateway::start(&config).await;
     let start = Instant::now();
     not_whole(&gateway.chat(ASK_STREAM).await);
-    assert!((ms(380)..ms(4000)).contains(&start.elapsed()), "{:?}", start.elapsed());
-    until("the silent one is hung up on", ms(1000), || one.all_closed()).await;
+    assert!(
+        (ms(380)..ms(4000)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
+    until("the silent one is hung up on", ms(1000), || {
+        one.all_closed()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -63,8 +87,14 @@ async fn the_clients_own_timeout_cuts_even_that() {
     let one = Provider::always(acts).await;
     let gateway = Gateway::start(&Config::one(&one)).await;
     let start = Instant::now();
-    let reply = gateway.ask(Request::chat(ASK_STREAM).header("x-overspill-timeout", "600ms")).await;
-    assert!((ms(550)..ms(3000)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    let reply = gateway
+        .ask(Request::chat(ASK_STREAM).header("x-overspill-timeout", "600ms"))
+        .await;
+    assert!(
+        (ms(550)..ms(3000)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
     not_whole(&reply);
     until("the provider is hung up on", ms(1000), || one.all_closed()).await;
 }

@@ -7,14 +7,20 @@ use crate::refusals::refused;
 
 #[tokio::test]
 async fn the_last_status_and_body_are_passed_on_as_they_are() {
-    let body = "{ \"error\" : {\"message\":\"two is \\u4e2d\\/ down\",\"code\":1e400,\"x\":[1.0]} }\n";
+    let body =
+        "{ \"error\" : {\"message\":\"two is \\u4e2d\\/ down\",\"code\":1e400,\"x\":[1.0]} }\n";
     let one = Provider::always(vec![failure(500, "one is down")]).await;
     let kind = ("content-type", "application/json; charset=utf-8");
     let two = Provider::always(vec![Act::Write(http(503, &[kind], body))]).await;
     let gateway = Gateway::start(&Config::spill(&one, &two)).await;
     let reply = gateway.chat(ASK).await.expect(503);
     assert_eq!(reply.text(), body);
-    assert!(reply.get("content-type").unwrap().starts_with("application/json"));
+    assert!(
+        reply
+            .get("content-type")
+            .unwrap()
+            .starts_with("application/json")
+    );
     assert!(reply.get("x-request-id").is_some());
 }
 
@@ -25,7 +31,11 @@ async fn a_retry_after_is_passed_on() {
     let two = Provider::always(vec![slow]).await;
     let gateway = Gateway::start(&Config::spill(&one, &two)).await;
     let reply = gateway.chat(ASK).await.expect(429);
-    let after: u64 = reply.get("retry-after").expect("a retry-after").parse().unwrap();
+    let after: u64 = reply
+        .get("retry-after")
+        .expect("a retry-after")
+        .parse()
+        .unwrap();
     assert!((1..=7).contains(&after), "{after}");
     assert_eq!(reply.text(), failure_body("slow down"));
 }
@@ -36,7 +46,11 @@ async fn every_429_and_503_says_when_to_come_again() {
         let one = Provider::always(vec![failure(status, "busy")]).await;
         let gateway = Gateway::start(&Config::one(&one)).await;
         let reply = gateway.chat(ASK).await.expect(status);
-        let after: u64 = reply.get("retry-after").expect("a retry-after").parse().unwrap();
+        let after: u64 = reply
+            .get("retry-after")
+            .expect("a retry-after")
+            .parse()
+            .unwrap();
         assert!((1..=3600).contains(&after), "{after}");
     }
 }
@@ -48,8 +62,16 @@ async fn errors_of_other_shapes_are_wrapped() {
     for (status, kind, body) in [
         (502, "text/html", html),
         (503, "application/json", "\"System is too busy\""),
-        (500, "application/json", "[{\"error\":{\"code\":503,\"message\":\"array wrapped\"}}]"),
-        (503, "application/json", "{\"code\":50505,\"message\":\"overloaded\",\"data\":null}"),
+        (
+            500,
+            "application/json",
+            "[{\"error\":{\"code\":503,\"message\":\"array wrapped\"}}]",
+        ),
+        (
+            503,
+            "application/json",
+            "{\"code\":50505,\"message\":\"overloaded\",\"data\":null}",
+        ),
         (500, "application/json", "{\"error\""),
         (500, "application/json", &long),
         (504, "text/plain", ""),
@@ -63,7 +85,11 @@ async fn errors_of_other_shapes_are_wrapped() {
         let told = refused(reply, status, "provider_");
         if !body.is_empty() {
             let upstream = told["error"]["metadata"]["upstream"].to_string();
-            let start: String = body.chars().filter(|c| c.is_alphanumeric()).take(20).collect();
+            let start: String = body
+                .chars()
+                .filter(|c| c.is_alphanumeric())
+                .take(20)
+                .collect();
             let kept: String = upstream.chars().filter(|c| c.is_alphanumeric()).collect();
             assert!(kept.contains(&start), "{body:.40} is not in {upstream:.80}");
         }
@@ -75,11 +101,20 @@ async fn when_nobody_could_be_reached_each_attempt_is_told() {
     let (one, two) = (Refusing::new(), Refusing::new());
     let gateway = Gateway::start(&Config::spill_to(&one.base(), &two.base())).await;
     let body = refused(gateway.chat(ASK).await, 502, "provider_");
-    let attempts = body["error"]["metadata"]["attempts"].as_array().expect("attempts").clone();
-    let names: Vec<_> = attempts.iter().map(|a| a["provider"].as_str().unwrap()).collect();
+    let attempts = body["error"]["metadata"]["attempts"]
+        .as_array()
+        .expect("attempts")
+        .clone();
+    let names: Vec<_> = attempts
+        .iter()
+        .map(|a| a["provider"].as_str().unwrap())
+        .collect();
     assert_eq!((names.first(), names.last()), (Some(&"one"), Some(&"two")));
     for attempt in &attempts {
-        assert!(attempt["reason"].as_str().unwrap().starts_with("provider_"), "{attempt}");
+        assert!(
+            attempt["reason"].as_str().unwrap().starts_with("provider_"),
+            "{attempt}"
+        );
         assert!(attempt["ms"].is_number(), "{attempt}");
         assert!(attempt.get("status").is_some(), "{attempt}");
     }
@@ -90,10 +125,16 @@ async fn resets_and_silence_end_in_an_answer() {
     for (acts, status) in [
         (vec![Act::Reset], 502),
         (vec![Act::Close], 502),
-        (vec![Act::Write(b"garbage\r\n\r\n".to_vec()), Act::Close], 502),
+        (
+            vec![Act::Write(b"garbage\r\n\r\n".to_vec()), Act::Close],
+            502,
+        ),
         (vec![Act::Hang], 504),
     ] {
-        let (one, two) = (Provider::always(acts.clone()).await, Provider::always(acts).await);
+        let (one, two) = (
+            Provider::always(acts.clone()).await,
+            Provider::always(acts).await,
+        );
         let config = Config::spill(&one, &two).on_route("timeouts", "{ response: 300ms }");
         let gateway = Gateway::start(&config).await;
         refused(gateway.chat(ASK).await, status, "provider_");
@@ -116,7 +157,12 @@ async fn streams_that_never_began_fail_with_a_status_not_with_a_stream() {
     let gateway = Gateway::start(&Config::one(&one)).await;
     let reply = gateway.chat(ASK_STREAM).await.expect(503);
     assert_eq!(reply.text(), failure_body("down"));
-    assert!(reply.get("content-type").unwrap().starts_with("application/json"));
+    assert!(
+        reply
+            .get("content-type")
+            .unwrap()
+            .starts_with("application/json")
+    );
 }
 
 #[tokio::test]
@@ -129,5 +175,9 @@ async fn a_huge_error_body_is_not_taken_in_whole() {
     gateway.chat(ASK).await.expect(200);
     assert!(start.elapsed() < ms(10_000), "{:?}", start.elapsed());
     until("the flood is left", ms(5000), || one.all_closed()).await;
-    assert!(gateway.peak_memory() < 64 << 20, "{} bytes", gateway.peak_memory());
+    assert!(
+        gateway.peak_memory() < 64 << 20,
+        "{} bytes",
+        gateway.peak_memory()
+    );
 }

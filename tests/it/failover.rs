@@ -82,7 +82,13 @@ async fn a_connection_that_breaks_before_the_answer_goes_to_the_next() {
 
 #[tokio::test]
 async fn a_200_that_is_no_answer_goes_to_the_next() {
-    for body in ["", "null", "<html>of the first</html>", "{\"id\":\"of the first\"", "[]"] {
+    for body in [
+        "",
+        "null",
+        "<html>of the first</html>",
+        "{\"id\":\"of the first\"",
+        "[]",
+    ] {
         let one = Provider::always(vec![json_reply(200, body)]).await;
         let two = Provider::well().await;
         let gateway = Gateway::start(&Config::spill(&one, &two)).await;
@@ -93,27 +99,39 @@ async fn a_200_that_is_no_answer_goes_to_the_next() {
 #[tokio::test]
 async fn a_silent_provider_is_left_and_not_asked_again() {
     let one = Provider::always(vec![Act::Hang]).await;
-    let two =
-        Provider::start(|_, seen| match seen.json()["stream"] == true {
-            true => answers::stream_reply("two-chat", "hello"),
-            false => chat_reply(seen),
-        })
-        .await;
-    let config = Config::spill(&one, &two)
-        .on_route("timeouts", "{ first_byte: 300ms, response: 600ms, connect: 2s }");
+    let two = Provider::start(|_, seen| match seen.json()["stream"] == true {
+        true => answers::stream_reply("two-chat", "hello"),
+        false => chat_reply(seen),
+    })
+    .await;
+    let config = Config::spill(&one, &two).on_route(
+        "timeouts",
+        "{ first_byte: 300ms, response: 600ms, connect: 2s }",
+    );
     let gateway = Gateway::start(&config).await;
 
     // What is not a stream is judged by `response`, a stream by `first_byte`.
     let start = Instant::now();
     falls_over_to(&gateway, &two, ASK).await;
-    assert!((ms(550)..ms(4000)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(
+        (ms(550)..ms(4000)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!(one.count(), 1);
 
     let start = Instant::now();
     falls_over_to(&gateway, &two, ASK_STREAM).await;
-    assert!((ms(280)..ms(4000)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(
+        (ms(280)..ms(4000)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!(one.count(), 2);
-    until("the silent one is hung up on", ms(1000), || one.all_closed()).await;
+    until("the silent one is hung up on", ms(1000), || {
+        one.all_closed()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -220,7 +238,10 @@ async fn each_attempt_has_its_own_model_key_and_options() {
         {"model": "two-chat", "messages": [], "temperature": 0.9, "top_p": 0.7}
     );
     assert_eq!(seen.json(), expected);
-    assert_eq!(seen.get("content-length"), Some(seen.body.len().to_string().as_str()));
+    assert_eq!(
+        seen.get("content-length"),
+        Some(seen.body.len().to_string().as_str())
+    );
     assert_eq!(seen.all("authorization"), ["Bearer sk-two-upstream"]);
     assert!(!String::from_utf8_lossy(&seen.head).contains("sk-one"));
 }

@@ -10,7 +10,10 @@ async fn only_what_is_meant_for_a_provider_reaches_it() {
     let kept = [
         ("accept", "application/json"),
         ("user-agent", "my-app/1.0 (x)"),
-        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        (
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
         ("tracestate", "congo=t61rcWkgMzE"),
         ("openai-beta", "assistants=v2"),
         ("anthropic-version", "2023-06-01"),
@@ -69,17 +72,26 @@ async fn only_what_is_meant_for_a_provider_reaches_it() {
 async fn a_route_may_let_more_through() {
     let provider = Provider::well().await;
     let gateway = Gateway::start(&Config::one(&provider).on_route("forward", "[x-team]")).await;
-    let request = Request::chat(ASK).header("X-Team", "red").header("x-other", "1");
+    let request = Request::chat(ASK)
+        .header("X-Team", "red")
+        .header("x-other", "1");
     gateway.ask(request).await.expect(200);
     let seen = provider.only();
     assert_eq!(seen.all("x-team"), ["red"]);
     assert_eq!(seen.get("x-other"), None);
 
     // What the client calls hop-by-hop goes no further, even so.
-    let request = Request::chat(ASK).header("x-team", "red").header("connection", "x-team, keep-alive");
+    let request = Request::chat(ASK)
+        .header("x-team", "red")
+        .header("connection", "x-team, keep-alive");
     gateway.ask(request).await.expect(200);
     assert_eq!(provider.seen()[1].get("x-team"), None);
-    assert!(provider.seen()[1].all("connection").iter().all(|v| !v.contains("x-team")));
+    assert!(
+        provider.seen()[1]
+            .all("connection")
+            .iter()
+            .all(|v| !v.contains("x-team"))
+    );
 }
 
 #[tokio::test]
@@ -105,8 +117,12 @@ async fn only_what_is_meant_for_the_client_comes_back() {
         ("openai-organization", "ours"),
     ];
     for body in [ASK, ASK_STREAM] {
-        let provider =
-            Provider::always(vec![Act::Write(http(200, &headers, chat("one-chat", "hello")))]).await;
+        let provider = Provider::always(vec![Act::Write(http(
+            200,
+            &headers,
+            chat("one-chat", "hello"),
+        ))])
+        .await;
         let gateway = Gateway::start(&Config::one(&provider)).await;
         let reply = gateway.chat(body).await.expect(200);
         for (name, value) in &headers[1..] {
@@ -122,8 +138,14 @@ async fn only_what_is_meant_for_the_client_comes_back() {
 async fn credentials_go_where_the_provider_wants_them() {
     let provider = Provider::well().await;
     let start = |field: &'static str, value: &'static str| {
-        let config = Config::one(&provider).env("UP_KEY", "sk-up-1").with("auth", value);
-        let config = if field == "none" { config.without("api_key") } else { config };
+        let config = Config::one(&provider)
+            .env("UP_KEY", "sk-up-1")
+            .with("auth", value);
+        let config = if field == "none" {
+            config.without("api_key")
+        } else {
+            config
+        };
         async move { Gateway::start(&config).await }
     };
     let last = || provider.seen().pop().unwrap();
@@ -132,17 +154,32 @@ async fn credentials_go_where_the_provider_wants_them() {
     start("bearer", "bearer").await.ask(ask()).await.expect(200);
     assert_eq!(last().all("authorization"), ["Bearer sk-one-upstream"]);
 
-    start("none", "{ header: { api-key: \"${UP_KEY}\" } }").await.ask(ask()).await.expect(200);
+    start("none", "{ header: { api-key: \"${UP_KEY}\" } }")
+        .await
+        .ask(ask())
+        .await
+        .expect(200);
     assert_eq!(last().all("api-key"), ["sk-up-1"]);
     assert_eq!(last().get("authorization"), None);
 
-    start("none", "{ query: { key: \"${UP_KEY}\" } }").await.ask(ask()).await.expect(200);
+    start("none", "{ query: { key: \"${UP_KEY}\" } }")
+        .await
+        .ask(ask())
+        .await
+        .expect(200);
     assert_eq!(last().target, "/v1/chat/completions?key=sk-up-1");
     assert_eq!(last().get("authorization"), None);
 
-    start("none", "{ query: { key: \"a&b=c d/ü+#\" } }").await.ask(ask()).await.expect(200);
+    start("none", "{ query: { key: \"a&b=c d/ü+#\" } }")
+        .await
+        .ask(ask())
+        .await
+        .expect(200);
     assert!(
-        last().target.to_uppercase().starts_with("/V1/CHAT/COMPLETIONS?KEY=A%26B%3DC%20D"),
+        last()
+            .target
+            .to_uppercase()
+            .starts_with("/V1/CHAT/COMPLETIONS?KEY=A%26B%3DC%20D"),
         "{}",
         last().target
     );
@@ -156,12 +193,19 @@ async fn credentials_go_where_the_provider_wants_them() {
 async fn the_request_line_and_the_host_are_the_providers() {
     let provider = Provider::well().await;
     let port = provider.address.port();
-    for (base, path) in [("", "/chat/completions"), ("/", "/chat/completions"), ("/a/b/", "/a/b/chat/completions")] {
+    for (base, path) in [
+        ("", "/chat/completions"),
+        ("/", "/chat/completions"),
+        ("/a/b/", "/a/b/chat/completions"),
+    ] {
         let config = Config::new()
             .provider("one", &format!("http://localhost:{port}{base}"))
             .route("main", "{ provider: one }");
         let gateway = Gateway::start(&config).await;
-        gateway.ask(Request::chat(ASK).only("host", "evil.test")).await.expect(200);
+        gateway
+            .ask(Request::chat(ASK).only("host", "evil.test"))
+            .await
+            .expect(200);
         let seen = provider.seen().pop().unwrap();
         assert_eq!(seen.target, path);
         assert_eq!(seen.all("host"), [format!("localhost:{port}")]);

@@ -24,10 +24,14 @@ async fn statuses(gateway: &Gateway, bytes: &[u8]) -> Vec<u16> {
 #[tokio::test]
 async fn garbage_is_refused_or_dropped() {
     let (provider, gateway) = open().await;
-    let long_header = format!("GET /health HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(2_000_000));
+    let long_header = format!(
+        "GET /health HTTP/1.1\r\nx: {}\r\n\r\n",
+        "a".repeat(2_000_000)
+    );
     let many_headers = format!("GET /health HTTP/1.1\r\n{}\r\n", "x: 1\r\n".repeat(20_000));
     let long_path = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(2_000_000));
-    let chat = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let chat =
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
     let bad_length = |value: &str| format!("{chat}content-length: {value}\r\n\r\n{ASK}");
     let bad_chunk = |text: &str| format!("{chat}transfer-encoding: chunked\r\n\r\n{text}");
     let cases = vec![
@@ -66,7 +70,11 @@ async fn garbage_is_refused_or_dropped() {
     }
     assert_eq!(provider.count(), 0);
     gateway.chat(ASK).await.expect(200);
-    assert!(gateway.peak_memory() < 64 << 20, "{} bytes", gateway.peak_memory());
+    assert!(
+        gateway.peak_memory() < 64 << 20,
+        "{} bytes",
+        gateway.peak_memory()
+    );
 }
 
 #[tokio::test]
@@ -98,10 +106,14 @@ async fn a_second_request_is_not_smuggled_in_a_first() {
 async fn a_header_cannot_be_split_into_the_upstream_request() {
     let (provider, gateway) = open().await;
     for value in ["a\rb: c", "a\nx-evil: 1", "a\r\n x-evil: 1", "a\0b"] {
-        let request = Request::chat(ASK).header("user-agent", value).header("x-request-id", value);
+        let request = Request::chat(ASK)
+            .header("user-agent", value)
+            .header("x-request-id", value);
         statuses(&gateway, &request.bytes()).await;
     }
-    let request = Request::chat(ASK).header("user-agent", "café \t x").header("connection", "close");
+    let request = Request::chat(ASK)
+        .header("user-agent", "café \t x")
+        .header("connection", "close");
     statuses(&gateway, &request.bytes()).await;
     for seen in provider.seen() {
         assert_eq!(seen.get("x-evil"), None);
@@ -123,7 +135,10 @@ async fn a_stray_line_end_after_the_body_does_no_harm() {
 
 #[tokio::test]
 async fn the_first_of_two_requests_sent_at_once_is_answered_whole() {
-    let acts = vec![Act::Sleep(ms(100)), json_reply(200, chat("one-chat", "hello"))];
+    let acts = vec![
+        Act::Sleep(ms(100)),
+        json_reply(200, chat("one-chat", "hello")),
+    ];
     let provider = Provider::always(acts).await;
     let gateway = Gateway::start(&Config::one(&provider)).await;
     let mut conn = Conn::open(gateway.address).await;
@@ -139,12 +154,17 @@ async fn the_first_of_two_requests_sent_at_once_is_answered_whole() {
 
 #[tokio::test]
 async fn a_client_that_closes_its_sending_side_still_gets_its_answer_or_a_close() {
-    let acts = vec![Act::Sleep(ms(100)), json_reply(200, chat("one-chat", "hello"))];
+    let acts = vec![
+        Act::Sleep(ms(100)),
+        json_reply(200, chat("one-chat", "hello")),
+    ];
     let provider = Provider::always(acts).await;
     let gateway = Gateway::start(&Config::one(&provider)).await;
     let mut conn = Conn::open(gateway.address).await;
     conn.send(&Request::chat(ASK).bytes()).await;
-    tokio::io::AsyncWriteExt::shutdown(&mut conn.wire.io).await.unwrap();
+    tokio::io::AsyncWriteExt::shutdown(&mut conn.wire.io)
+        .await
+        .unwrap();
     // Half-closed looks like gone; both are honest, hanging is not.
     conn.closed(ms(5000)).await;
     gateway.chat(ASK).await.expect(200);
@@ -164,5 +184,8 @@ async fn http_1_0_is_served_and_closed() {
     )
     .await;
     let said = String::from_utf8_lossy(&conn.closed(ms(5000)).await).into_owned();
-    assert!(said.contains(" 200 ") && said.contains("acme/chat"), "{said}");
+    assert!(
+        said.contains(" 200 ") && said.contains("acme/chat"),
+        "{said}"
+    );
 }

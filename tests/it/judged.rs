@@ -12,12 +12,27 @@ fn told(status: u16, kind: &str, body: &str) -> Vec<Act> {
 async fn the_callers_own_mistakes_come_back_unchanged() {
     let kind = "application/json; charset=utf-8";
     for (status, body) in [
-        (400, "{ \"error\":{\"message\":\"temperature is \\u0074oo high\",\"param\":\"temperature\",\"n\":1.0} }\r\n"),
-        (404, "{\"error\":{\"message\":\"no such thing\",\"code\":\"not_found\"}}"),
-        (422, "{\"error\":{\"message\":\"bad tool\",\"type\":\"invalid_request_error\"},\"detail\":[1,2]}"),
+        (
+            400,
+            "{ \"error\":{\"message\":\"temperature is \\u0074oo high\",\"param\":\"temperature\",\"n\":1.0} }\r\n",
+        ),
+        (
+            404,
+            "{\"error\":{\"message\":\"no such thing\",\"code\":\"not_found\"}}",
+        ),
+        (
+            422,
+            "{\"error\":{\"message\":\"bad tool\",\"type\":\"invalid_request_error\"},\"detail\":[1,2]}",
+        ),
         (413, "{\"error\":{\"message\":\"too large for us\"}}"),
-        (403, "{\"error\":{\"message\":\"Your input was flagged by moderation\",\"code\":\"moderation\"}}"),
-        (400, "{\"error\":{\"message\":\"content filter\",\"code\":\"content_filter\"}}"),
+        (
+            403,
+            "{\"error\":{\"message\":\"Your input was flagged by moderation\",\"code\":\"moderation\"}}",
+        ),
+        (
+            400,
+            "{\"error\":{\"message\":\"content filter\",\"code\":\"content_filter\"}}",
+        ),
     ] {
         let one = Provider::always(told(status, kind, body)).await;
         let two = Provider::well().await;
@@ -25,7 +40,10 @@ async fn the_callers_own_mistakes_come_back_unchanged() {
         let reply = gateway.chat(ASK).await.expect(status);
         assert_eq!(reply.text(), body);
         assert_eq!(reply.get("content-type"), Some(kind));
-        assert_eq!(reply.get("content-length"), Some(body.len().to_string().as_str()));
+        assert_eq!(
+            reply.get("content-length"),
+            Some(body.len().to_string().as_str())
+        );
         let reply = gateway.chat(ASK_STREAM).await.expect(status);
         assert_eq!(reply.text(), body);
         assert_eq!((one.count(), two.connections().len()), (2, 0), "{body}");
@@ -35,11 +53,20 @@ async fn the_callers_own_mistakes_come_back_unchanged() {
 /// SiliconFlow answers 404 with a bare string: the client's library still finds an error in it.
 #[tokio::test]
 async fn mistakes_told_in_odd_shapes_still_read_as_errors() {
-    for body in ["\"model not found\"", "[{\"error\":{\"message\":\"x\"}}]", "not json", ""] {
+    for body in [
+        "\"model not found\"",
+        "[{\"error\":{\"message\":\"x\"}}]",
+        "not json",
+        "",
+    ] {
         let one = Provider::always(told(404, "application/json", body)).await;
         let gateway = Gateway::start(&Config::one(&one)).await;
         let reply = gateway.chat(ASK).await.expect(404);
-        assert!(reply.json()["error"]["message"].is_string(), "{}", reply.text());
+        assert!(
+            reply.json()["error"]["message"].is_string(),
+            "{}",
+            reply.text()
+        );
     }
 }
 
@@ -85,11 +112,20 @@ async fn too_long_for_one_goes_to_a_model_with_more_room() {
     let long = Provider::well().await;
     let config = Config::new()
         .provider("one", &one.base())
-        .with("models", "{ \"acme/chat\": { name: one-chat, context: 8192 } }")
+        .with(
+            "models",
+            "{ \"acme/chat\": { name: one-chat, context: 8192 } }",
+        )
         .provider("same", &same.base())
-        .with("models", "{ \"acme/chat\": { name: same-chat, context: 8192 } }")
+        .with(
+            "models",
+            "{ \"acme/chat\": { name: same-chat, context: 8192 } }",
+        )
         .provider("long", &long.base())
-        .with("models", "{ \"acme/long\": { name: long-chat, context: 1000000 } }")
+        .with(
+            "models",
+            "{ \"acme/long\": { name: long-chat, context: 1000000 } }",
+        )
         .route(
             "main",
             "{ provider: one }, { provider: same, tier: 2 }, { provider: long, tier: 3 }",
@@ -170,13 +206,21 @@ async fn an_error_as_the_first_event_of_a_stream_is_never_seen() {
     for start in [
         vec![part(format!("data: {error}\n\n"))],
         vec![part(format!(": hello\n\ndata: {error}\n\n")), part(DONE)],
-        vec![part(format!("event: error\ndata: {error}\n\n")), part(DONE), last()],
+        vec![
+            part(format!("event: error\ndata: {error}\n\n")),
+            part(DONE),
+            last(),
+        ],
         vec![part(format!("data:{error}\r\n\r\n")), last()],
         vec![Act::Close],
         vec![last()],
         vec![part(": only a comment\n\n"), last()],
         vec![part(DONE), last()],
-        vec![part(role_only("one-chat")), part(format!("data: {error}\n\n")), last()],
+        vec![
+            part(role_only("one-chat")),
+            part(format!("data: {error}\n\n")),
+            last(),
+        ],
         vec![part(role_only("one-chat")), Act::Reset],
         vec![part("data: {\"id\":\"of the fi"), Act::Reset],
     ] {
@@ -186,7 +230,11 @@ async fn an_error_as_the_first_event_of_a_stream_is_never_seen() {
         let gateway = Gateway::start(&Config::beside(&one, &two)).await;
         let reply = gateway.chat(ASK_STREAM).await.expect(200);
         assert_eq!(reply.get("x-overspill-provider"), Some("two"));
-        let expected = [event("acme/chat", "hello"), answers::finish("acme/chat"), DONE.into()];
+        let expected = [
+            event("acme/chat", "hello"),
+            answers::finish("acme/chat"),
+            DONE.into(),
+        ];
         assert_eq!(reply.text(), expected.concat());
         assert_eq!((one.count(), two.count()), (1, 1));
     }

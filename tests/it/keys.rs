@@ -6,11 +6,16 @@ use sha2::{Digest, Sha256};
 
 async fn keyed() -> (Provider, Gateway) {
     let provider = Provider::well().await;
-    let hash: String =
-        Sha256::digest("sk-client-hashed").iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = Sha256::digest("sk-client-hashed")
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let config = Config::new()
         .provider("one", &provider.base())
-        .with("models", "{ \"acme/chat\": { name: one-chat }, \"acme/dear\": { name: one-dear } }")
+        .with(
+            "models",
+            "{ \"acme/chat\": { name: one-chat }, \"acme/dear\": { name: one-dear } }",
+        )
         .route("main", "{ provider: one }")
         .top("keys:")
         .top("  - { name: all, secret: sk-client-all }")
@@ -84,16 +89,27 @@ async fn a_client_that_sends_it_all_first_still_reads_the_401() {
         refused(gateway.ask(request).await, 401, "policy_key");
     }
     assert_eq!(provider.connections().len(), 0);
-    assert!(gateway.peak_memory() < 64 << 20, "{} bytes", gateway.peak_memory());
+    assert!(
+        gateway.peak_memory() < 64 << 20,
+        "{} bytes",
+        gateway.peak_memory()
+    );
 }
 
 #[tokio::test]
 async fn a_key_asks_only_for_its_models() {
     let (provider, gateway) = keyed().await;
     let dear = r#"{"model":"acme/dear","messages":[]}"#;
-    refused(gateway.ask(Request::chat(dear).key("sk-client-some")).await, 403, "policy_model");
+    refused(
+        gateway.ask(Request::chat(dear).key("sk-client-some")).await,
+        403,
+        "policy_model",
+    );
     assert_eq!(provider.connections().len(), 0);
-    gateway.ask(Request::chat(dear).key("sk-client-all")).await.expect(200);
+    gateway
+        .ask(Request::chat(dear).key("sk-client-all"))
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
@@ -107,14 +123,24 @@ async fn a_route_may_be_for_some_keys() {
         .route("rest", "{ provider: two }")
         .top("keys: [{ name: a, secret: sk-client-a }, { name: b, secret: sk-client-b }]");
     let gateway = Gateway::start(&config).await;
-    gateway.ask(Request::chat(ASK).key("sk-client-a")).await.expect(200);
-    gateway.ask(Request::chat(ASK).key("sk-client-b")).await.expect(200);
+    gateway
+        .ask(Request::chat(ASK).key("sk-client-a"))
+        .await
+        .expect(200);
+    gateway
+        .ask(Request::chat(ASK).key("sk-client-b"))
+        .await
+        .expect(200);
     assert_eq!((one.count(), two.count()), (1, 1));
 }
 
 #[tokio::test]
 async fn routes_match_by_host_header_and_path() {
-    let (one, two, three) = (Provider::well().await, Provider::well().await, Provider::well().await);
+    let (one, two, three) = (
+        Provider::well().await,
+        Provider::well().await,
+        Provider::well().await,
+    );
     let config = Config::new()
         .provider("one", &one.base())
         .provider("two", &two.base())
@@ -122,14 +148,29 @@ async fn routes_match_by_host_header_and_path() {
         .route("host", "{ provider: one }")
         .on_route("match", "{ models: [\"acme/*\"], host: eu.gateway.test }")
         .route("header", "{ provider: two }")
-        .on_route("match", "{ models: [\"acme/*\"], headers: { x-tier: gold } }")
+        .on_route(
+            "match",
+            "{ models: [\"acme/*\"], headers: { x-tier: gold } }",
+        )
         .route("rest", "{ provider: three }");
     let gateway = Gateway::start(&config).await;
     for host in ["eu.gateway.test", "EU.gateway.test", "eu.gateway.test:8080"] {
-        gateway.ask(Request::chat(ASK).only("host", host)).await.expect(200);
+        gateway
+            .ask(Request::chat(ASK).only("host", host))
+            .await
+            .expect(200);
     }
-    gateway.ask(Request::chat(ASK).header("X-Tier", "gold")).await.expect(200);
-    gateway.ask(Request::chat(ASK).header("x-tier", "golden")).await.expect(200);
-    gateway.ask(Request::chat(ASK).only("host", "us.gateway.test")).await.expect(200);
+    gateway
+        .ask(Request::chat(ASK).header("X-Tier", "gold"))
+        .await
+        .expect(200);
+    gateway
+        .ask(Request::chat(ASK).header("x-tier", "golden"))
+        .await
+        .expect(200);
+    gateway
+        .ask(Request::chat(ASK).only("host", "us.gateway.test"))
+        .await
+        .expect(200);
     assert_eq!((one.count(), two.count(), three.count()), (3, 1, 2));
 }

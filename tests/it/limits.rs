@@ -90,9 +90,17 @@ async fn an_endless_body_is_cut_off() {
             break;
         }
     }
-    assert!(start.elapsed() < ms(40_000), "still reading after {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < ms(40_000),
+        "still reading after {:?}",
+        start.elapsed()
+    );
     conn.closed(ms(10_000)).await;
-    assert!(gateway.peak_memory() < 64 << 20, "{} bytes", gateway.peak_memory());
+    assert!(
+        gateway.peak_memory() < 64 << 20,
+        "{} bytes",
+        gateway.peak_memory()
+    );
     assert_eq!(provider.connections().len(), 0);
 }
 
@@ -109,7 +117,11 @@ async fn bombs_are_refused_in_bounded_memory() {
         let request = Request::chat(bomb).header("content-encoding", coding);
         let start = Instant::now();
         refused(gateway.ask(request).await, 413, "caller_too_large");
-        assert!(start.elapsed() < ms(10_000), "{coding}: {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < ms(10_000),
+            "{coding}: {:?}",
+            start.elapsed()
+        );
         let grown = gateway.peak_memory() - before;
         assert!(grown < 40 << 20, "{coding}: {grown} bytes more");
     }
@@ -119,7 +131,9 @@ async fn bombs_are_refused_in_bounded_memory() {
 /// A good request of `size` bytes, most of it one letter, packed.
 fn bomb(coding: &str, size: u64) -> Vec<u8> {
     let head = &br#"{"model":"acme/chat","user":""#[..];
-    let mut plain = head.chain(std::io::repeat(b'a').take(size)).chain(&b"\"}"[..]);
+    let mut plain = head
+        .chain(std::io::repeat(b'a').take(size))
+        .chain(&b"\"}"[..]);
     let mut out = Vec::new();
     match coding {
         "gzip" => {
@@ -153,7 +167,9 @@ async fn codings_that_are_unknown_or_lie_are_refused() {
         let trailing = [&whole[..], b"garbage"].concat();
         let cut = whole[..whole.len() - 5].to_vec();
         for body in [ASK.as_bytes().to_vec(), cut, spoiled, trailing, Vec::new()] {
-            let reply = gateway.ask(Request::chat(body).header("content-encoding", coding)).await;
+            let reply = gateway
+                .ask(Request::chat(body).header("content-encoding", coding))
+                .await;
             // A flipped bit may go unseen where the coding carries no checksum.
             if reply.status != 200 && reply.status != 404 {
                 refused(reply, 400, "caller_");
@@ -163,7 +179,9 @@ async fn codings_that_are_unknown_or_lie_are_refused() {
     // Coded twice: understood, or refused; never passed on as it is.
     let before = provider.count();
     let twice = gzip(&gzip(ASK.as_bytes()));
-    let reply = gateway.ask(Request::chat(twice).header("content-encoding", "gzip, gzip")).await;
+    let reply = gateway
+        .ask(Request::chat(twice).header("content-encoding", "gzip, gzip"))
+        .await;
     match reply.status {
         200 => assert_eq!(provider.seen()[before].model(), "one-chat"),
         _ => drop(refused(reply, 415, "caller_")),

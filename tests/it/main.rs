@@ -1,7 +1,12 @@
 //! The gateway as its users meet it: the built binary, real sockets, a provider that follows a
 //! script. Every test starts its own process on ports of its own, so all of them run side by side.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod harness;
 
@@ -16,8 +21,8 @@ mod examples;
 mod exhausted;
 mod failover;
 mod headers;
-mod http_abuse;
 mod http2;
+mod http_abuse;
 mod judged;
 mod keys;
 mod layers;

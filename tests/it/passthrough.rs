@@ -20,7 +20,10 @@ async fn any_method_type_and_body_passes() {
     let provider = Provider::always(vec![Act::Write(http(201, &[kind], &sound))]).await;
     let gateway = Gateway::start(&through(&provider)).await;
     let binary: Vec<u8> = (0..=255).collect();
-    for (n, method) in ["POST", "PUT", "PATCH", "DELETE", "GET"].into_iter().enumerate() {
+    for (n, method) in ["POST", "PUT", "PATCH", "DELETE", "GET"]
+        .into_iter()
+        .enumerate()
+    {
         for chunks in [None, Some(50)] {
             let before = provider.count();
             let mut request = Request::new(method, "/v1/audio/translations?a=1&b=%20x")
@@ -51,7 +54,11 @@ async fn any_method_type_and_body_passes() {
 
 #[tokio::test]
 async fn headers_pass_by_the_same_lists() {
-    let headers = [("content-type", "text/plain"), ("set-cookie", "a=b"), ("alt-svc", "h3")];
+    let headers = [
+        ("content-type", "text/plain"),
+        ("set-cookie", "a=b"),
+        ("alt-svc", "h3"),
+    ];
     let provider = Provider::always(vec![Act::Write(http(200, &headers, "x"))]).await;
     let gateway = Gateway::start(&through(&provider).on_route("forward", "[x-team]")).await;
     let mut request = Request::post("/v1/audio/speech", "{}")
@@ -62,14 +69,20 @@ async fn headers_pass_by_the_same_lists() {
         .header("x-team", "red");
     request = request.header("user-agent", "app/1");
     let reply = gateway.ask(request).await.expect(200);
-    assert_eq!((reply.get("set-cookie"), reply.get("alt-svc")), (None, None));
+    assert_eq!(
+        (reply.get("set-cookie"), reply.get("alt-svc")),
+        (None, None)
+    );
     assert!(reply.get("x-request-id").is_some());
     assert_eq!(reply.get("x-overspill-provider"), Some("one"));
     let seen = provider.only();
     for name in ["cookie", "x-forwarded-for", "x-overspill-tags", "x-api-key"] {
         assert_eq!(seen.get(name), None, "{name} went upstream");
     }
-    assert_eq!((seen.get("x-team"), seen.get("user-agent")), (Some("red"), Some("app/1")));
+    assert_eq!(
+        (seen.get("x-team"), seen.get("user-agent")),
+        (Some("red"), Some("app/1"))
+    );
 }
 
 #[tokio::test]
@@ -79,8 +92,14 @@ async fn errors_come_back_as_they_are() {
     for status in [400, 404, 500] {
         let provider = Provider::always(vec![Act::Write(http(status, &[kind], page))]).await;
         let gateway = Gateway::start(&through(&provider)).await;
-        let reply = gateway.ask(Request::post("/v1/audio/x", "y")).await.expect(status);
-        assert_eq!((reply.text().as_str(), reply.get("content-type")), (page, Some("text/html")));
+        let reply = gateway
+            .ask(Request::post("/v1/audio/x", "y"))
+            .await
+            .expect(status);
+        assert_eq!(
+            (reply.text().as_str(), reply.get("content-type")),
+            (page, Some("text/html"))
+        );
     }
 }
 
@@ -106,7 +125,10 @@ async fn a_key_is_asked_for_here_too() {
     crate::refusals::refused(gateway.ask(ask()).await, 401, "policy_key");
     assert_eq!(provider.connections().len(), 0);
     gateway.ask(ask().key("sk-client-a")).await.expect(200);
-    assert_eq!(provider.only().all("authorization"), ["Bearer sk-one-upstream"]);
+    assert_eq!(
+        provider.only().all("authorization"),
+        ["Bearer sk-one-upstream"]
+    );
 }
 
 #[tokio::test]
@@ -143,14 +165,21 @@ async fn three_hundred_megabytes_pass_in_constant_memory() {
         let seen = provider.seen().pop().unwrap();
         assert_eq!(seen.length, SIZE);
         assert_eq!(seen.sha256[..], hash.finalize_reset()[..]);
-        assert!(gateway.peak_memory() < 40_000_000, "{} bytes", gateway.peak_memory());
+        assert!(
+            gateway.peak_memory() < 40_000_000,
+            "{} bytes",
+            gateway.peak_memory()
+        );
     }
 }
 
 #[tokio::test]
 async fn what_comes_back_streams_as_well() {
     let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
-    let headers = [("content-type", "audio/mpeg"), ("transfer-encoding", "chunked")];
+    let headers = [
+        ("content-type", "audio/mpeg"),
+        ("transfer-encoding", "chunked"),
+    ];
     let acts = vec![
         Act::Write(head(200, &headers)),
         Act::Write(chunk(b"first")),
@@ -161,7 +190,8 @@ async fn what_comes_back_streams_as_well() {
     let provider = Provider::always(acts).await;
     let gateway = Gateway::start(&through(&provider)).await;
     let mut conn = Conn::open(gateway.address).await;
-    conn.send(&Request::post("/v1/audio/speech", "{}").bytes()).await;
+    conn.send(&Request::post("/v1/audio/speech", "{}").bytes())
+        .await;
     let answer = conn.head().await;
     conn.body_until(&mut Framing::Chunked, "first").await;
     gate.add_permits(1);
@@ -185,8 +215,16 @@ async fn an_upgraded_connection_speaks_both_ways() {
     conn.send(&request.bytes()).await;
     let answer = conn.head().await;
     assert_eq!(answer.status, 101);
-    assert!(answer.get("upgrade").unwrap().eq_ignore_ascii_case("websocket"));
-    assert_eq!(answer.get("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    assert!(
+        answer
+            .get("upgrade")
+            .unwrap()
+            .eq_ignore_ascii_case("websocket")
+    );
+    assert_eq!(
+        answer.get("sec-websocket-accept"),
+        Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+    );
     let mut framing = Framing::UntilClose;
     for n in 0..20 {
         let word = format!("\u{1}frame{n}\r\n0\r\n\r\n");
@@ -195,23 +233,44 @@ async fn an_upgraded_connection_speaks_both_ways() {
     }
     let seen = provider.only();
     assert_eq!(seen.all("authorization"), ["Bearer sk-one-upstream"]);
-    assert_eq!(seen.get("sec-websocket-key"), Some("dGhlIHNhbXBsZSBub25jZQ=="));
+    assert_eq!(
+        seen.get("sec-websocket-key"),
+        Some("dGhlIHNhbXBsZSBub25jZQ==")
+    );
     assert_eq!(seen.get("sec-websocket-protocol"), Some("realtime"));
-    assert!(seen.get("upgrade").unwrap().eq_ignore_ascii_case("websocket"));
+    assert!(
+        seen.get("upgrade")
+            .unwrap()
+            .eq_ignore_ascii_case("websocket")
+    );
     drop(conn);
-    until("the provider sees the end", ms(2000), || provider.all_closed()).await;
+    until("the provider sees the end", ms(2000), || {
+        provider.all_closed()
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_it_here_too() {
-    let headers = [("content-type", "audio/mpeg"), ("transfer-encoding", "chunked")];
-    let acts = vec![Act::Write(head(200, &headers)), Act::Write(chunk(b"first")), Act::Hang];
+    let headers = [
+        ("content-type", "audio/mpeg"),
+        ("transfer-encoding", "chunked"),
+    ];
+    let acts = vec![
+        Act::Write(head(200, &headers)),
+        Act::Write(chunk(b"first")),
+        Act::Hang,
+    ];
     let provider = Provider::always(acts).await;
     let gateway = Gateway::start(&through(&provider)).await;
     let mut conn = Conn::open(gateway.address).await;
-    conn.send(&Request::post("/v1/audio/speech", "{}").bytes()).await;
+    conn.send(&Request::post("/v1/audio/speech", "{}").bytes())
+        .await;
     conn.head().await;
     conn.body_until(&mut Framing::Chunked, "first").await;
     drop(conn);
-    until("the provider is hung up on", ms(1000), || provider.all_closed()).await;
+    until("the provider is hung up on", ms(1000), || {
+        provider.all_closed()
+    })
+    .await;
 }

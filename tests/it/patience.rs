@@ -26,9 +26,16 @@ async fn a_short_wait_is_better_than_spilling() {
         let start = Instant::now();
         let reply = gateway.chat(ASK).await.expect(200);
         let waited = start.elapsed();
-        assert!((ms(least)..ms(most)).contains(&waited), "{header} {value}: {waited:?}");
+        assert!(
+            (ms(least)..ms(most)).contains(&waited),
+            "{header} {value}: {waited:?}"
+        );
         assert_eq!(reply.get("x-overspill-provider"), Some("one"));
-        assert_eq!((one.count(), two.connections().len()), (2, 0), "{header} {value}");
+        assert_eq!(
+            (one.count(), two.connections().len()),
+            (2, 0),
+            "{header} {value}"
+        );
     }
 }
 
@@ -45,7 +52,11 @@ async fn a_wait_beyond_patience_spills_at_once() {
         let gateway = Gateway::start(&Config::spill(&one, &two)).await;
         let start = Instant::now();
         gateway.chat(ASK).await.expect(200);
-        assert!(start.elapsed() < ms(900), "{header} {value}: {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < ms(900),
+            "{header} {value}: {:?}",
+            start.elapsed()
+        );
         assert_eq!((one.count(), two.count()), (1, 1), "{header} {value}");
     }
 }
@@ -63,13 +74,25 @@ async fn within_a_tier_nobody_waits() {
 
 #[tokio::test]
 async fn a_retry_after_that_says_nothing_holds_nobody_up() {
-    for value in ["soon", "-1", "", "1e9", "NaN", "Thu, 01 Jan 1970 00:00:00 GMT", "1 2"] {
+    for value in [
+        "soon",
+        "-1",
+        "",
+        "1e9",
+        "NaN",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "1 2",
+    ] {
         let one = Provider::always(limited("retry-after", value)).await;
         let two = Provider::well().await;
         let gateway = Gateway::start(&Config::spill(&one, &two)).await;
         let start = Instant::now();
         gateway.chat(ASK).await.expect(200);
-        assert!(start.elapsed() < ms(900), "{value:?}: {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < ms(900),
+            "{value:?}: {:?}",
+            start.elapsed()
+        );
         assert_eq!(two.count(), 1, "{value:?}");
         assert!(one.count() <= 4, "{value:?}: {} requests", one.count());
     }
@@ -84,8 +107,14 @@ async fn attempts_are_counted_over_everything() {
             .provider("one", &one.base())
             .provider("two", &two.base())
             .provider("three", &three.base())
-            .route("main", "{ provider: one }, { provider: two }, { provider: three, tier: 2 }")
-            .on_route("retry", &format!("{{ attempts: {attempts}, backoff: 1ms..2ms }}"));
+            .route(
+                "main",
+                "{ provider: one }, { provider: two }, { provider: three, tier: 2 }",
+            )
+            .on_route(
+                "retry",
+                &format!("{{ attempts: {attempts}, backoff: 1ms..2ms }}"),
+            );
         let gateway = Gateway::start(&config).await;
         let reply = gateway.chat(ASK).await.expect(503);
         assert_eq!(one.count() + two.count() + three.count(), attempts);
@@ -127,12 +156,20 @@ async fn a_wait_that_would_pass_the_deadline_is_not_begun() {
 
 #[tokio::test]
 async fn the_deadline_bounds_a_chain_of_silent_providers() {
-    let (one, two) = (Provider::always(vec![Act::Hang]).await, Provider::always(vec![Act::Hang]).await);
-    let config = Config::spill(&one, &two).on_route("timeouts", "{ response: 400ms, deadline: 600ms }");
+    let (one, two) = (
+        Provider::always(vec![Act::Hang]).await,
+        Provider::always(vec![Act::Hang]).await,
+    );
+    let config =
+        Config::spill(&one, &two).on_route("timeouts", "{ response: 400ms, deadline: 600ms }");
     let gateway = Gateway::start(&config).await;
     let start = Instant::now();
     crate::refusals::refused(gateway.chat(ASK).await, 504, "");
-    assert!((ms(550)..ms(2500)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(
+        (ms(550)..ms(2500)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!((one.count(), two.count()), (1, 1));
 }
 
@@ -143,13 +180,26 @@ async fn a_client_may_set_a_deadline_of_its_own() {
     let gateway = Gateway::start(&Config::spill(&one, &two)).await;
     for (asked, least) in [("300ms", 280), ("1s", 950)] {
         let start = Instant::now();
-        let reply = gateway.ask(Request::chat(ASK).header("x-overspill-timeout", asked)).await;
+        let reply = gateway
+            .ask(Request::chat(ASK).header("x-overspill-timeout", asked))
+            .await;
         let waited = start.elapsed();
         crate::refusals::refused(reply, 504, "caller_deadline");
-        assert!((ms(least)..ms(least + 2000)).contains(&waited), "{asked}: {waited:?}");
+        assert!(
+            (ms(least)..ms(least + 2000)).contains(&waited),
+            "{asked}: {waited:?}"
+        );
     }
     let before = one.count();
-    for asked in ["soon", "-1s", "", "5", "99999999999999999999s", "1s; drop", "NaNs"] {
+    for asked in [
+        "soon",
+        "-1s",
+        "",
+        "5",
+        "99999999999999999999s",
+        "1s; drop",
+        "NaNs",
+    ] {
         let request = Request::chat(ASK).header("x-overspill-timeout", asked);
         crate::refusals::refused(gateway.ask(request).await, 400, "caller_");
     }

@@ -56,7 +56,10 @@ async fn a_connection_gone_stale_costs_nothing() {
         // And again with a body that does not fit into one packet.
         let large = ASK.replace("hi", &"hi ".repeat(500_000));
         gateway.chat(large.clone()).await.expect(200);
-        assert_eq!(provider.seen().last().unwrap().text(), large.replace("acme/chat", "one-chat"));
+        assert_eq!(
+            provider.seen().last().unwrap().text(),
+            large.replace("acme/chat", "one-chat")
+        );
     }
 }
 
@@ -79,21 +82,37 @@ async fn a_connection_closed_while_idle_is_not_used() {
 
 #[tokio::test]
 async fn a_provider_that_always_breaks_is_not_asked_for_ever() {
-    let provider =
-        Provider::start(|n, seen| if n == 0 { chat_reply(seen) } else { vec![Act::Reset] }).await;
+    let provider = Provider::start(|n, seen| {
+        if n == 0 {
+            chat_reply(seen)
+        } else {
+            vec![Act::Reset]
+        }
+    })
+    .await;
     let config = Config::one(&provider).on_route("retry", "{ for: [], attempts: 1 }");
     let gateway = Gateway::start(&config).await;
     gateway.chat(ASK).await.expect(200);
     crate::refusals::refused(gateway.chat(ASK).await, 502, "provider_");
-    assert_eq!(provider.count(), 3, "the stale connection, then one fresh one");
+    assert_eq!(
+        provider.count(),
+        3,
+        "the stale connection, then one fresh one"
+    );
 }
 
 #[tokio::test]
 async fn connection_close_is_respected() {
     let body = chat("one-chat", "hello");
-    let headers = [("content-type", "application/json"), ("connection", "close")];
-    let provider =
-        Provider::always(vec![Act::Write(answers::http(200, &headers, body)), Act::Hang]).await;
+    let headers = [
+        ("content-type", "application/json"),
+        ("connection", "close"),
+    ];
+    let provider = Provider::always(vec![
+        Act::Write(answers::http(200, &headers, body)),
+        Act::Hang,
+    ])
+    .await;
     let gateway = Gateway::start(&Config::one(&provider)).await;
     gateway.chat(ASK).await.expect(200);
     gateway.chat(ASK).await.expect(200);
@@ -105,7 +124,11 @@ async fn a_connection_with_bytes_nobody_asked_for_is_not_used_again() {
     let provider = Provider::start(|_, seen| {
         let mut acts = chat_reply(seen);
         if seen.turn == 0 && seen.connection == 0 {
-            let ghost = answers::http(200, &[("content-type", "application/json")], "{\"ghost\":1}");
+            let ghost = answers::http(
+                200,
+                &[("content-type", "application/json")],
+                "{\"ghost\":1}",
+            );
             acts.push(Act::Write(ghost));
         }
         acts

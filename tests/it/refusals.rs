@@ -9,15 +9,22 @@ pub fn refused(reply: Reply, status: u16, reason: &str) -> Value {
     assert!(kind.starts_with("application/json"), "{kind}");
     let body = reply.json();
     let error = &body["error"];
-    assert!(error["message"].as_str().is_some_and(|m| m.len() > 10), "{body}");
+    assert!(
+        error["message"].as_str().is_some_and(|m| m.len() > 10),
+        "{body}"
+    );
     assert!(error["type"].is_string(), "{body}");
     for field in ["param", "code"] {
-        let value = error.get(field).unwrap_or_else(|| panic!("no {field}: {body}"));
+        let value = error
+            .get(field)
+            .unwrap_or_else(|| panic!("no {field}: {body}"));
         assert!(value.is_null() || value.is_string(), "{body}");
     }
     let told = error["metadata"]["reason"].as_str().expect("a reason");
     assert!(told.starts_with(reason), "{told} is not {reason}");
-    let id = error["metadata"]["request_id"].as_str().expect("a request id");
+    let id = error["metadata"]["request_id"]
+        .as_str()
+        .expect("a request id");
     assert!(!id.is_empty());
     assert_eq!(reply.get("x-request-id"), Some(id));
     body
@@ -34,7 +41,11 @@ async fn all_refused(bodies: Vec<Vec<u8>>) {
             let start = Instant::now();
             let reply = gateway.ask(request).await;
             assert_eq!(reply.status, 400, "{shown:?}: {}", reply.text());
-            assert!(start.elapsed() < ms(2000), "{shown:?} took {:?}", start.elapsed());
+            assert!(
+                start.elapsed() < ms(2000),
+                "{shown:?} took {:?}",
+                start.elapsed()
+            );
             refused(reply, 400, "caller_");
         }
     }
@@ -139,12 +150,25 @@ async fn a_model_nobody_serves_is_not_found() {
     let provider = Provider::well().await;
     let gateway = Gateway::start(&Config::one(&provider)).await;
     let long = "x".repeat(100_000);
-    for model in ["acme/none", "other", "one-chat", "ACME/CHAT", "acme/chat ", &long, "\\u0000", "*"]
-    {
-        let reply = gateway.chat(format!(r#"{{"model":"{model}","messages":[]}}"#)).await;
+    for model in [
+        "acme/none",
+        "other",
+        "one-chat",
+        "ACME/CHAT",
+        "acme/chat ",
+        &long,
+        "\\u0000",
+        "*",
+    ] {
+        let reply = gateway
+            .chat(format!(r#"{{"model":"{model}","messages":[]}}"#))
+            .await;
         let body = refused(reply, 404, "caller_unknown_model");
         assert_eq!(body["error"]["code"], "model_not_found", "{model:.20}");
-        assert!(body.to_string().len() < 4096, "the answer repeats a long name");
+        assert!(
+            body.to_string().len() < 4096,
+            "the answer repeats a long name"
+        );
     }
     assert_eq!(provider.connections().len(), 0);
 }
@@ -154,7 +178,9 @@ async fn wrong_methods_are_told_the_right_one() {
     let provider = Provider::well().await;
     let gateway = Gateway::start(&Config::one(&provider)).await;
     for method in ["GET", "PUT", "DELETE", "PATCH"] {
-        let reply = gateway.ask(Request::new(method, "/v1/chat/completions")).await;
+        let reply = gateway
+            .ask(Request::new(method, "/v1/chat/completions"))
+            .await;
         let allowed = reply.get("allow").unwrap_or_default().to_string();
         refused(reply, 405, "caller_");
         assert!(allowed.contains("POST"), "{method}: allow {allowed:?}");
@@ -192,15 +218,33 @@ async fn unknown_paths_are_not_found() {
 async fn only_json_is_taken_for_json() {
     let provider = Provider::well().await;
     let gateway = Gateway::start(&Config::one(&provider)).await;
-    for kind in ["text/plain", "multipart/form-data; boundary=x", "application/xml", "json"] {
-        let reply = gateway.ask(Request::chat(ASK).only("content-type", kind)).await;
-        assert!([400, 415].contains(&reply.status), "{kind:?}: {}", reply.status);
+    for kind in [
+        "text/plain",
+        "multipart/form-data; boundary=x",
+        "application/xml",
+        "json",
+    ] {
+        let reply = gateway
+            .ask(Request::chat(ASK).only("content-type", kind))
+            .await;
+        assert!(
+            [400, 415].contains(&reply.status),
+            "{kind:?}: {}",
+            reply.status
+        );
         let status = reply.status;
         refused(reply, status, "caller_");
     }
     assert_eq!(provider.connections().len(), 0);
-    for kind in ["application/json; charset=utf-8", "Application/JSON", "application/json;x=y"] {
-        gateway.ask(Request::chat(ASK).only("content-type", kind)).await.expect(200);
+    for kind in [
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/json;x=y",
+    ] {
+        gateway
+            .ask(Request::chat(ASK).only("content-type", kind))
+            .await
+            .expect(200);
     }
 }
 
@@ -219,7 +263,10 @@ async fn a_refusal_leaves_the_connection_usable_or_says_that_it_closes() {
         let mut conn = Conn::open(gateway.address).await;
         let reply = conn.ask(&bad).await;
         assert!((400..500).contains(&reply.status));
-        if reply.get("connection").is_some_and(|v| v.eq_ignore_ascii_case("close")) {
+        if reply
+            .get("connection")
+            .is_some_and(|v| v.eq_ignore_ascii_case("close"))
+        {
             conn.closed(ms(5000)).await;
         } else {
             conn.ask(&Request::chat(ASK)).await.expect(200);
@@ -239,7 +286,9 @@ async fn mangled_bodies_are_always_answered() {
         state ^= state << 17;
         (state % below as u64) as usize
     };
-    let pieces = ["\"", "{", "}", "[", "]", ",", ":", "\\", "\\u", "\0", "model", "é", "1e", "-"];
+    let pieces = [
+        "\"", "{", "}", "[", "]", ",", ":", "\\", "\\u", "\0", "model", "é", "1e", "-",
+    ];
     for _ in 0..400 {
         let mut body = ASK.as_bytes().to_vec();
         for _ in 0..=random(3) {
@@ -266,6 +315,9 @@ async fn mangled_bodies_are_always_answered() {
     for seen in provider.seen() {
         let shown = String::from_utf8_lossy(&seen.body);
         assert!(shown.contains("\"one-chat\""), "{shown:?}");
-        assert!(["one-chat", ""].contains(&seen.model().as_str()), "{shown:?}");
+        assert!(
+            ["one-chat", ""].contains(&seen.model().as_str()),
+            "{shown:?}"
+        );
     }
 }

@@ -18,7 +18,10 @@ async fn half_a_head_is_not_waited_for() {
         let start = Instant::now();
         conn.closed(ms(8000)).await;
         let waited = start.elapsed();
-        assert!((ms(400)..ms(4000)).contains(&waited), "{sent} bytes sent: {waited:?}");
+        assert!(
+            (ms(400)..ms(4000)).contains(&waited),
+            "{sent} bytes sent: {waited:?}"
+        );
     }
     assert_eq!(provider.connections().len(), 0);
 }
@@ -26,7 +29,9 @@ async fn half_a_head_is_not_waited_for() {
 #[tokio::test]
 async fn an_idle_connection_is_kept_for_keepalive_and_no_longer() {
     let provider = Provider::well().await;
-    let config = Config::one(&provider).server("keepalive: 2s").server("header_timeout: 500ms");
+    let config = Config::one(&provider)
+        .server("keepalive: 2s")
+        .server("header_timeout: 500ms");
     let gateway = Gateway::start(&config).await;
     let mut conn = Conn::open(gateway.address).await;
     conn.ask(&Request::chat(ASK)).await.expect(200);
@@ -35,7 +40,11 @@ async fn an_idle_connection_is_kept_for_keepalive_and_no_longer() {
     conn.ask(&Request::chat(ASK)).await.expect(200);
     let start = Instant::now();
     conn.closed(ms(10_000)).await;
-    assert!((ms(1500)..ms(6000)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(
+        (ms(1500)..ms(6000)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -48,7 +57,11 @@ async fn a_body_that_stops_coming_is_a_408() {
         conn.send(&bytes[..bytes.len() - 20]).await;
         let start = Instant::now();
         refused(conn.reply("POST").await, 408, "caller_timeout");
-        assert!((ms(400)..ms(4000)).contains(&start.elapsed()), "{:?}", start.elapsed());
+        assert!(
+            (ms(400)..ms(4000)).contains(&start.elapsed()),
+            "{:?}",
+            start.elapsed()
+        );
         conn.closed(ms(5000)).await;
     }
     assert_eq!(provider.connections().len(), 0);
@@ -70,16 +83,31 @@ async fn a_body_that_comes_slowly_but_steadily_is_taken() {
 
 #[tokio::test]
 async fn a_client_that_stops_reading_is_let_go() {
-    let flood = chunk(event("one-chat", &"word ".repeat(3000)).repeat(4).as_bytes());
+    let flood = chunk(
+        event("one-chat", &"word ".repeat(3000))
+            .repeat(4)
+            .as_bytes(),
+    );
     let provider = Provider::always(vec![sse_head(), Act::Flood(flood)]).await;
     let config = Config::one(&provider).server("write_timeout: 500ms");
     let gateway = Gateway::start(&config).await;
     let mut conn = Conn::open(gateway.address).await;
     conn.send(&Request::chat(ASK_STREAM).bytes()).await;
     conn.head().await;
-    until("the provider is hung up on", ms(10_000), || provider.all_closed()).await;
-    assert_eq!(provider.count(), 1, "a slow client is not a silent upstream");
-    assert!(gateway.peak_memory() < 64 << 20, "{} bytes", gateway.peak_memory());
+    until("the provider is hung up on", ms(10_000), || {
+        provider.all_closed()
+    })
+    .await;
+    assert_eq!(
+        provider.count(),
+        1,
+        "a slow client is not a silent upstream"
+    );
+    assert!(
+        gateway.peak_memory() < 64 << 20,
+        "{} bytes",
+        gateway.peak_memory()
+    );
     drop(conn);
 }
 

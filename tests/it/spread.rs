@@ -8,14 +8,23 @@ async fn many(gateway: &Gateway, count: usize) -> Vec<String> {
     let mut served = Vec::new();
     for _ in 0..count {
         let reply = conn.ask(&Request::chat(ASK)).await.expect(200);
-        served.push(reply.get("x-overspill-provider").expect("a provider").to_string());
+        served.push(
+            reply
+                .get("x-overspill-provider")
+                .expect("a provider")
+                .to_string(),
+        );
     }
     served
 }
 
 #[tokio::test]
 async fn four_to_one_is_four_to_one_and_evenly_spread() {
-    let (one, two, none) = (Provider::well().await, Provider::well().await, Provider::well().await);
+    let (one, two, none) = (
+        Provider::well().await,
+        Provider::well().await,
+        Provider::well().await,
+    );
     let config = Config::new()
         .provider("one", &one.base())
         .provider("two", &two.base())
@@ -26,9 +35,16 @@ async fn four_to_one_is_four_to_one_and_evenly_spread() {
         );
     let gateway = Gateway::start(&config).await;
     let served = many(&gateway, 500).await;
-    assert_eq!((one.count(), two.count(), none.connections().len()), (400, 100, 0));
+    assert_eq!(
+        (one.count(), two.count(), none.connections().len()),
+        (400, 100, 0)
+    );
     for window in served.windows(5) {
-        assert_eq!(window.iter().filter(|name| *name == "two").count(), 1, "{window:?}");
+        assert_eq!(
+            window.iter().filter(|name| *name == "two").count(),
+            1,
+            "{window:?}"
+        );
     }
 }
 
@@ -42,7 +58,10 @@ async fn without_weights_targets_take_turns() {
         .on_route("balance", "weighted");
     let gateway = Gateway::start(&config).await;
     let served = many(&gateway, 20).await;
-    assert!(served.windows(2).all(|pair| pair[0] != pair[1]), "{served:?}");
+    assert!(
+        served.windows(2).all(|pair| pair[0] != pair[1]),
+        "{served:?}"
+    );
 }
 
 #[tokio::test]
@@ -52,7 +71,10 @@ async fn weights_hold_when_clients_come_at_once() {
         .server("threads: 2")
         .provider("one", &one.base())
         .provider("two", &two.base())
-        .route("main", "{ provider: one, weight: 4 }, { provider: two, weight: 1 }");
+        .route(
+            "main",
+            "{ provider: one, weight: 4 }, { provider: two, weight: 1 }",
+        );
     let gateway = Gateway::start(&config).await;
     let clients = (0..10).map(|_| many(&gateway, 50));
     for served in join_all(clients.collect()).await {
@@ -88,7 +110,10 @@ async fn a_later_tier_waits_for_the_earlier_one() {
     let config = Config::new()
         .provider("two", &two.base())
         .provider("one", &one.base())
-        .route("main", "{ provider: two, tier: 2, weight: 100 }, { provider: one, tier: 1 }");
+        .route(
+            "main",
+            "{ provider: two, tier: 2, weight: 100 }, { provider: one, tier: 1 }",
+        );
     let gateway = Gateway::start(&config).await;
     many(&gateway, 50).await;
     assert_eq!((one.count(), two.connections().len()), (50, 0));
@@ -111,7 +136,10 @@ async fn tiers_are_gone_through_in_order_each_target_once() {
     let gateway = Gateway::start(&config).await;
     let reply = gateway.chat(ASK).await.expect(200);
     assert_eq!(reply.get("x-overspill-attempts"), Some("4"));
-    assert_eq!((one.count(), two.count(), three.count(), last.count()), (1, 1, 1, 1));
+    assert_eq!(
+        (one.count(), two.count(), three.count(), last.count()),
+        (1, 1, 1, 1)
+    );
     let order = [&one, &two, &three, &last].map(|p| p.only().at);
     assert!(order[0].max(order[1]) < order[2] && order[2] < order[3]);
 }
@@ -144,7 +172,13 @@ async fn the_first_route_that_matches_serves() {
         .route("wide", "{ provider: two }")
         .on_route("match", "{ models: [\"*\"] }");
     let gateway = Gateway::start(&config).await;
-    gateway.chat(r#"{"model":"acme/small","messages":[]}"#).await.expect(200);
+    gateway
+        .chat(r#"{"model":"acme/small","messages":[]}"#)
+        .await
+        .expect(200);
     gateway.chat(ASK).await.expect(200);
-    assert_eq!((one.only().model(), two.only().model()), ("s".into(), "c".into()));
+    assert_eq!(
+        (one.only().model(), two.only().model()),
+        ("s".into(), "c".into())
+    );
 }

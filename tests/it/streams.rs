@@ -14,7 +14,12 @@ async fn seen_of(sent: &str, split: usize) -> String {
     let provider = Provider::always(acts).await;
     let gateway = Gateway::start(&Config::one(&provider)).await;
     let reply = gateway.chat(ASK_STREAM).await.expect(200);
-    assert!(reply.get("content-type").unwrap().starts_with("text/event-stream"));
+    assert!(
+        reply
+            .get("content-type")
+            .unwrap()
+            .starts_with("text/event-stream")
+    );
     assert_eq!(reply.get("content-length"), None);
     reply.text()
 }
@@ -62,7 +67,11 @@ async fn fragments_of_tool_calls_come_byte_for_byte() {
 async fn only_the_model_changes_in(template: &str) {
     let sent = as_sent(template);
     for split in [sent.len(), 1000, 64, 7, 1] {
-        assert_eq!(seen_of(&sent, split).await, as_seen(template), "in pieces of {split}");
+        assert_eq!(
+            seen_of(&sent, split).await,
+            as_seen(template),
+            "in pieces of {split}"
+        );
     }
 }
 
@@ -84,13 +93,19 @@ async fn a_long_event_comes_whole() {
     );
     for split in [1 << 20, 5000] {
         let seen = seen_of(&as_sent(&template), split).await;
-        assert!(seen == as_seen(&template), "{} of {} bytes", seen.len(), template.len());
+        assert!(
+            seen == as_seen(&template),
+            "{} of {} bytes",
+            seen.len(),
+            template.len()
+        );
     }
 }
 
 #[tokio::test]
 async fn a_stream_that_names_no_model_is_left_alone() {
-    let sent = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n";
+    let sent =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n";
     only_the_model_changes(sent).await;
 }
 
@@ -103,9 +118,17 @@ async fn the_upstream_name_stays_where_a_route_says_so() {
     .await;
     let config = Config::one(&provider).on_route("response_model", "upstream");
     let gateway = Gateway::start(&config).await;
-    let expected = [event("one-chat", "hello"), finish("one-chat"), DONE.to_string()].concat();
+    let expected = [
+        event("one-chat", "hello"),
+        finish("one-chat"),
+        DONE.to_string(),
+    ]
+    .concat();
     assert_eq!(gateway.chat(ASK_STREAM).await.expect(200).text(), expected);
-    assert_eq!(gateway.chat(ASK).await.expect(200).text(), chat("one-chat", "hello"));
+    assert_eq!(
+        gateway.chat(ASK).await.expect(200).text(),
+        chat("one-chat", "hello")
+    );
 }
 
 /// Each event is sent only after the client has the one before: nothing is held back.
@@ -133,7 +156,10 @@ async fn each_event_comes_before_the_next_is_sent() {
             gate.add_permits(1);
         }
         let rest = conn.rest(head, "POST").await.expect(200);
-        assert_eq!(rest.text(), [finish("acme/chat"), DONE.to_string()].concat());
+        assert_eq!(
+            rest.text(),
+            [finish("acme/chat"), DONE.to_string()].concat()
+        );
     }
 }
 
@@ -166,7 +192,11 @@ async fn an_event_in_two_halves_comes_when_it_is_whole() {
     }
     gate.add_permits(1);
     seen += &conn.rest(head, "POST").await.expect(200).text();
-    let expected = [event("acme/chat", "first"), event("acme/chat", "second"), DONE.into()];
+    let expected = [
+        event("acme/chat", "first"),
+        event("acme/chat", "second"),
+        DONE.into(),
+    ];
     assert_eq!(seen, expected.concat());
 }
 
@@ -189,8 +219,14 @@ async fn a_piece_every_100_ms_reaches_the_client_within_50() {
         let written = provider.written();
         let late = (0..10).map(|n| {
             let word = format!("word{n}\"");
-            let arrived = reply.pieces.iter().find(|(_, p)| String::from_utf8_lossy(p).contains(&word));
-            arrived.expect("the piece").0.saturating_duration_since(written[before + n])
+            let arrived = reply
+                .pieces
+                .iter()
+                .find(|(_, p)| String::from_utf8_lossy(p).contains(&word));
+            arrived
+                .expect("the piece")
+                .0
+                .saturating_duration_since(written[before + n])
         });
         worst.push(late.max().unwrap());
         if worst.last().unwrap() < &ms(50) {
@@ -203,7 +239,10 @@ async fn a_piece_every_100_ms_reaches_the_client_within_50() {
 #[tokio::test]
 async fn many_streams_at_once_are_not_mixed_up() {
     let provider = Provider::start(|_, seen| {
-        let text = seen.json()["messages"][0]["content"].as_str().unwrap().to_string();
+        let text = seen.json()["messages"][0]["content"]
+            .as_str()
+            .unwrap()
+            .to_string();
         let mut acts = vec![sse_head()];
         for n in 0..20 {
             acts.push(part(event("one-chat", &format!("{text}-{n};"))));
@@ -224,8 +263,9 @@ async fn many_streams_at_once_are_not_mixed_up() {
         .collect();
     for client in clients {
         let (text, reply) = client.await.unwrap();
-        let mut expected: String =
-            (0..20).map(|n| event("acme/chat", &format!("{text}-{n};"))).collect();
+        let mut expected: String = (0..20)
+            .map(|n| event("acme/chat", &format!("{text}-{n};")))
+            .collect();
         expected.push_str(DONE);
         assert_eq!(reply.expect(200).text(), expected);
     }

@@ -8,9 +8,15 @@ use crate::harness::*;
 fn steps(trace: &str) -> Vec<(String, String)> {
     let step = |step: &str| {
         let parts: Vec<_> = step.trim().split(';').collect();
-        let [provider, what, time] = parts[..] else { panic!("{trace:?}") };
-        let number = time.strip_suffix("ms").unwrap_or_else(|| panic!("{trace:?}"));
-        number.parse::<u64>().unwrap_or_else(|_| panic!("{trace:?}"));
+        let [provider, what, time] = parts[..] else {
+            panic!("{trace:?}")
+        };
+        let number = time
+            .strip_suffix("ms")
+            .unwrap_or_else(|| panic!("{trace:?}"));
+        number
+            .parse::<u64>()
+            .unwrap_or_else(|_| panic!("{trace:?}"));
         (provider.to_string(), what.to_string())
     };
     trace.split(',').map(step).collect()
@@ -42,10 +48,20 @@ async fn time_spent_waiting_for_a_provider_is_not_overhead() {
     .await;
     let gateway = Gateway::start(&Config::one(&slow)).await;
     let reply = gateway.chat(ASK).await.expect(200);
-    let overhead: u64 = reply.get("x-overspill-overhead-us").unwrap().parse().unwrap();
+    let overhead: u64 = reply
+        .get("x-overspill-overhead-us")
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(overhead < 200_000, "{overhead} us");
     let trace = reply.get("x-overspill-trace").unwrap();
-    let spent = trace.rsplit(';').next().unwrap().trim_end_matches("ms").parse::<u64>().unwrap();
+    let spent = trace
+        .rsplit(';')
+        .next()
+        .unwrap()
+        .trim_end_matches("ms")
+        .parse::<u64>()
+        .unwrap();
     assert!((390..5000).contains(&spent), "{trace}");
 }
 
@@ -86,7 +102,10 @@ async fn streams_and_failures_carry_them_as_well() {
     let gateway = Gateway::start(&Config::beside(&one, &two)).await;
     let reply = gateway.chat(ASK).await;
     let told = steps(reply.get("x-overspill-trace").unwrap());
-    assert_eq!(reply.get("x-overspill-attempts"), Some(told.len().to_string().as_str()));
+    assert_eq!(
+        reply.get("x-overspill-attempts"),
+        Some(told.len().to_string().as_str())
+    );
     assert_eq!((told[0].0.as_str(), told[0].1.as_str()), ("one", "503"));
     assert_eq!((told[1].0.as_str(), told[1].1.as_str()), ("two", "500"));
 }
@@ -108,7 +127,10 @@ async fn every_request_has_an_id_the_clients_own_where_it_sent_one() {
     // An id that is no id is not repeated into answers and logs.
     let long = "x".repeat(7000);
     for odd in [long.as_str(), "", "a\tb", "<script>\"'", "caf\u{e9}"] {
-        let reply = gateway.ask(Request::chat(ASK).header("x-request-id", odd)).await.expect(200);
+        let reply = gateway
+            .ask(Request::chat(ASK).header("x-request-id", odd))
+            .await
+            .expect(200);
         let id = made(&reply);
         assert!((1..=256).contains(&id.len()), "{} long", id.len());
         assert!(id.bytes().all(|byte| byte.is_ascii_graphic()), "{id:?}");

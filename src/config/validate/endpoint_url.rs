@@ -2,7 +2,7 @@
 
 use crate::config::snapshot::Endpoint;
 use http::{HeaderValue, Uri};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 #[derive(Debug)]
 pub struct EndpointUrl {
@@ -35,11 +35,11 @@ impl EndpointUrl {
             _ => return refused("does not begin with `https://` or `http://`"),
         };
         let host = uri.host().unwrap_or_default();
-        let bare = host
+        let bracketed = host
             .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        if !is_host(bare) {
+            .and_then(|host| host.strip_suffix(']'));
+        let bare = bracketed.unwrap_or(host);
+        if !bracketed.map_or_else(|| is_name(host), is_ipv6) {
             return refused("has no valid host");
         }
         let given = uri
@@ -87,10 +87,12 @@ impl EndpointUrl {
     }
 }
 
-fn is_host(host: &str) -> bool {
-    if host.contains(':') {
-        return host.parse::<IpAddr>().is_ok();
-    }
+fn is_ipv6(text: &str) -> bool {
+    text.parse::<Ipv6Addr>().is_ok()
+}
+
+/// Or an IPv4 address, which looks no different.
+fn is_name(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label
@@ -144,7 +146,7 @@ mod tests {
             ("https://example.com:99999/v1", "has no valid port"),
             ("https://example.com:/v1", "has no valid port"),
             ("https://a..b/v1", "has no valid host"),
-            ("https://exa%41mple.com", "host"),
+            ("https://exa%41mple.com", "is not a URL"),
             ("https://[::1/v1", "is not a URL"),
             ("https://[x]/v1", "host"),
             ("https://exämple.com", "is not a URL"),

@@ -5,10 +5,10 @@ use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::shape::elements;
-use crate::config::snapshot::{Endpoint, Match, Mode, Pattern, Route};
+use crate::config::snapshot::{Endpoint, Match, Pattern, Route};
 use crate::config::suggest::closest;
 use crate::config::validate::access::KeyNames;
-use crate::config::validate::names::{header_name, pattern, patterns};
+use crate::config::validate::names::{pattern, patterns};
 
 pub fn matches(report: &mut Report, place: &Place, file: &file::Match, keys: &KeyNames) -> Match {
     let path_place = place.key("path");
@@ -30,9 +30,7 @@ pub fn matches(report: &mut Report, place: &Place, file: &file::Match, keys: &Ke
         let value = pattern(report, &place, value);
         match name.parse() {
             Ok(name) => headers.extend(value.map(|value| (name, value))),
-            Err(_) => {
-                header_name(report, &place, name);
-            }
+            Err(_) => report.error(&place, "stands under a name that is no header name"),
         }
     }
     let mut names = Vec::new();
@@ -107,22 +105,14 @@ fn all_covered(before: &[Pattern], after: &[Pattern]) -> bool {
                 .all(|other| before.iter().any(|pattern| pattern.covers(other))))
 }
 
-/// A call route without a path serves the paths of the endpoints and no others.
+/// A route without a path of its own serves the paths of the endpoints and no others.
 fn takes_path(earlier: &Route, later: &Route) -> bool {
-    let endpoints_only = |route: &Route| route.matches.path.is_none() && route.mode == Mode::Call;
-    let endpoints = || {
-        Endpoint::ALL
-            .iter()
-            .map(|endpoint| format!("/v1{}", endpoint.path()))
-    };
     match (&earlier.matches.path, &later.matches.path) {
         (Some(pattern), Some(other)) => pattern.covers(other),
-        (Some(pattern), None) if endpoints_only(later) => {
-            endpoints().all(|path| pattern.matches(&path))
-        }
-        (Some(pattern), None) => pattern.covers(&Pattern::parse("/*")),
-        (None, _) if !endpoints_only(earlier) => true,
+        (Some(pattern), None) => Endpoint::ALL
+            .iter()
+            .all(|endpoint| pattern.matches(&format!("/v1{}", endpoint.path()))),
         (None, Some(path)) => path.after.is_none() && Endpoint::at(&path.before).is_some(),
-        (None, None) => endpoints_only(later),
+        (None, None) => true,
     }
 }

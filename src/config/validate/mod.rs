@@ -12,6 +12,7 @@ mod names;
 mod policy;
 mod provider;
 mod route;
+mod served;
 mod server;
 mod serving;
 mod target;

@@ -3,10 +3,11 @@
 use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::Report;
-use crate::config::shape::{Cause, List, elements};
+use crate::config::shape::{List, elements};
 use crate::config::snapshot::{Causes, ResponseModel, Retry, Timeouts};
 use crate::config::units::TimeRange;
 use crate::config::validate::names::{header_name, is_name, name, number, out_of_range, time};
+use crate::config::words::Cause;
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;

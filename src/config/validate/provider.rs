@@ -4,7 +4,7 @@ use crate::catalog::{Known, catalog};
 use crate::config::date::Date;
 use crate::config::file;
 use crate::config::place::Place;
-use crate::config::problem::Report;
+use crate::config::problem::{Report, not_known};
 use crate::config::shape::{Ordered, elements};
 use crate::config::snapshot::{Auth, Endpoint, Provider, Server};
 use crate::config::suggest::closest;
@@ -224,8 +224,7 @@ impl One<'_> {
                         .into_iter()
                         .chain([MODELS]);
                     let known: Vec<&str> = known.collect();
-                    let quoted = report.quote(&place);
-                    let message = format!("{quoted} is not one of {}", known.join(", "));
+                    let message = format!("{} {}", report.quote(&place), not_known(&known));
                     report.error_meaning(&place, message, closest(word, known));
                 }
             }

@@ -1,7 +1,6 @@
 //! Who serves what in one route, laid out so that a request only looks up.
 
 use crate::config::snapshot::{Candidate, Pattern, Served, Target, Tier};
-use crate::routing::balance::Schedule;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -28,23 +27,25 @@ pub fn serving(
             }
         }
     }
+    // What a target with a model of its own sends is the same whatever was asked.
+    let own: Vec<Option<Candidate>> = targets.iter().map(own_candidate).collect();
     let mut models = HashMap::new();
     for id in ids {
-        let candidates = targets.iter().filter_map(|target| match &target.model {
-            Some(own) => asked(&id).then(|| candidate(target, own)),
-            None => {
-                let model = target.provider.models.get(&id)?;
-                Some(candidate(target, &model.name))
-            }
-        });
+        let candidates = targets
+            .iter()
+            .zip(&own)
+            .filter_map(|(target, own)| match own {
+                Some(own) => asked(&id).then(|| own.clone()),
+                None => {
+                    let model = target.provider.models.get(&id)?;
+                    Some(candidate(target, &model.name, model.context))
+                }
+            });
         if let Some(served) = served(Some(id.clone()), candidates) {
             models.insert(id, served);
         }
     }
-    let own = targets
-        .iter()
-        .filter_map(|target| target.model.as_ref().map(|model| candidate(target, model)));
-    (models, served(None, own))
+    (models, served(None, own.into_iter().flatten()))
 }
 
 /// None where nobody would ever be asked.
@@ -61,28 +62,30 @@ fn served(
     }
     let tiers: Vec<Tier> = tiers
         .into_iter()
-        .map(|(number, candidates)| {
-            let weights: Vec<u32> = candidates
-                .iter()
-                .map(|candidate| candidate.target.weight)
-                .collect();
-            Tier {
-                number,
-                candidates,
-                schedule: Schedule::new(&weights),
-            }
-        })
+        .map(|(number, candidates)| Tier::new(number, candidates))
         .collect();
     (!tiers.is_empty()).then(|| Arc::new(Served { model, tiers }))
 }
 
-fn candidate(target: &Arc<Target>, name: &Arc<str>) -> Candidate {
-    let models = &target.provider.models;
-    let known = models.values().find(|model| model.name == *name);
+fn own_candidate(target: &Arc<Target>) -> Option<Candidate> {
+    let name = target.model.as_ref()?;
+    let known = target
+        .provider
+        .models
+        .values()
+        .find(|model| model.name == *name);
+    Some(candidate(
+        target,
+        name,
+        known.and_then(|model| model.context),
+    ))
+}
+
+fn candidate(target: &Arc<Target>, name: &Arc<str>, context: Option<u64>) -> Candidate {
     Candidate {
         target: target.clone(),
         upstream_model: name.clone(),
         upstream_json: serde_json::Value::from(&**name).to_string().into(),
-        context: known.and_then(|model| model.context),
+        context,
     }
 }

@@ -1,8 +1,8 @@
 //! What providers say.
 
 use super::Act;
-use super::wire::{LAST_CHUNK, chunk};
 use super::provider::Seen;
+use super::wire::{LAST_CHUNK, chunk};
 use serde_json::json;
 
 /// A whole answer with its Content-Length.
@@ -87,7 +87,10 @@ pub const DONE: &str = "data: [DONE]\n\n";
 pub fn sse_head() -> Act {
     Act::Write(head(
         200,
-        &[("content-type", "text/event-stream"), ("transfer-encoding", "chunked")],
+        &[
+            ("content-type", "text/event-stream"),
+            ("transfer-encoding", "chunked"),
+        ],
     ))
 }
 

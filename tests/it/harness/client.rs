@@ -132,7 +132,9 @@ impl Request {
     }
 
     pub fn body_bytes(&self) -> Vec<u8> {
-        let Some(size) = self.chunks else { return self.body.clone() };
+        let Some(size) = self.chunks else {
+            return self.body.clone();
+        };
         let mut out: Vec<u8> = self.body.chunks(size).flat_map(chunk).collect();
         out.extend_from_slice(LAST_CHUNK);
         out
@@ -159,13 +161,19 @@ pub struct Conn {
 
 impl Conn {
     pub async fn open(address: SocketAddr) -> Conn {
-        let stream = within("connect", ms(10_000), TcpStream::connect(address)).await.unwrap();
+        let stream = within("connect", ms(10_000), TcpStream::connect(address))
+            .await
+            .unwrap();
         stream.set_nodelay(true).unwrap();
-        Conn { wire: Wire::new(stream) }
+        Conn {
+            wire: Wire::new(stream),
+        }
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {
-        within("send", PATIENCE, self.wire.send(bytes)).await.expect("send to the gateway");
+        within("send", PATIENCE, self.wire.send(bytes))
+            .await
+            .expect("send to the gateway");
     }
 
     pub async fn ask(&mut self, request: &Request) -> Reply {
@@ -177,11 +185,17 @@ impl Conn {
     pub async fn try_head(&mut self) -> io::Result<Head> {
         let bytes = within("an answer", PATIENCE, self.wire.head()).await?;
         let Some(bytes) = bytes else {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed without an answer"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "closed without an answer",
+            ));
         };
         let (start, headers) = parse_head(&bytes);
         let status = start.split(' ').nth(1).and_then(|s| s.parse().ok());
-        Ok(Head { status: status.unwrap_or_else(|| panic!("no status: {start:?}")), headers })
+        Ok(Head {
+            status: status.unwrap_or_else(|| panic!("no status: {start:?}")),
+            headers,
+        })
     }
 
     /// The next head that is not an interim one.
@@ -214,16 +228,25 @@ impl Conn {
                 }
             }
         }
-        let body = pieces.iter().flat_map(|(_, piece)| piece.iter().copied()).collect();
-        Reply { status: head.status, head, body, pieces, broken }
+        let body = pieces
+            .iter()
+            .flat_map(|(_, piece)| piece.iter().copied())
+            .collect();
+        Reply {
+            status: head.status,
+            head,
+            body,
+            pieces,
+            broken,
+        }
     }
 
     /// Reads the body on until what was read of it contains `text`; gives all of it back.
     pub async fn body_until(&mut self, framing: &mut Framing, text: &str) -> String {
         let mut seen = String::new();
         while !seen.contains(text) {
-            let piece = within(&format!("{text:?} in the body"), ms(20_000), self.wire.piece(framing));
-            match piece.await {
+            let what = format!("{text:?} in the body");
+            match within(&what, ms(20_000), self.wire.piece(framing)).await {
                 Ok(Some(piece)) => seen.push_str(&String::from_utf8_lossy(&piece)),
                 end => panic!("the body ended ({end:?}) before {text:?}: {seen:?}"),
             }

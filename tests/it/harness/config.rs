@@ -28,7 +28,11 @@ impl Entry {
     }
 
     fn inner(&self) -> String {
-        let fields: Vec<_> = self.fields.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+        let fields: Vec<_> = self
+            .fields
+            .iter()
+            .map(|(k, v)| format!("{k}: {v}"))
+            .collect();
         fields.join(", ")
     }
 }
@@ -40,7 +44,9 @@ impl Config {
 
     /// One provider, `one`, for everything.
     pub fn one(one: &Provider) -> Config {
-        Config::new().provider("one", &one.base()).route("main", "{ provider: one }")
+        Config::new()
+            .provider("one", &one.base())
+            .route("main", "{ provider: one }")
     }
 
     /// `one` in the first tier, `two` in the second.
@@ -60,7 +66,10 @@ impl Config {
         Config::new()
             .provider("one", &one.base())
             .provider("two", &two.base())
-            .route("main", "{ provider: one, weight: 100 }, { provider: two, weight: 1 }")
+            .route(
+                "main",
+                "{ provider: one, weight: 100 }, { provider: two, weight: 1 }",
+            )
     }
 
     /// A line under `server`.
@@ -76,18 +85,27 @@ impl Config {
     }
 
     pub fn provider(mut self, name: &str, base_url: &str) -> Config {
-        let mut entry = Entry { name: name.into(), fields: Vec::new() };
+        let mut entry = Entry {
+            name: name.into(),
+            fields: Vec::new(),
+        };
         entry.set("driver", "openai");
         entry.set("base_url", &format!("\"{base_url}\""));
         entry.set("api_key", &format!("sk-{name}-upstream"));
-        entry.set("models", &format!("{{ \"acme/chat\": {{ name: {name}-chat }} }}"));
+        entry.set(
+            "models",
+            &format!("{{ \"acme/chat\": {{ name: {name}-chat }} }}"),
+        );
         self.providers.push(entry);
         self
     }
 
     /// A field of the last provider.
     pub fn with(mut self, field: &str, value: &str) -> Config {
-        self.providers.last_mut().expect("a provider").set(field, value);
+        self.providers
+            .last_mut()
+            .expect("a provider")
+            .set(field, value);
         self
     }
 
@@ -99,7 +117,10 @@ impl Config {
 
     /// A route for `acme/*`, its retries quick.
     pub fn route(mut self, name: &str, targets: &str) -> Config {
-        let mut entry = Entry { name: name.into(), fields: Vec::new() };
+        let mut entry = Entry {
+            name: name.into(),
+            fields: Vec::new(),
+        };
         entry.set("match", "{ models: [\"acme/*\"] }");
         entry.set("targets", &format!("[{targets}]"));
         entry.set("retry", "{ backoff: 1ms..2ms }");
@@ -125,7 +146,11 @@ impl Config {
     }
 
     pub fn yaml(&self, address: &str, admin: &str) -> String {
-        let listen = self.listen.as_deref().unwrap_or("ADDRESS").replace("ADDRESS", address);
+        let listen = self
+            .listen
+            .as_deref()
+            .unwrap_or("ADDRESS")
+            .replace("ADDRESS", address);
         let mut out = format!("server:\n  listen: {listen}\n");
         if !self.server.iter().any(|line| line.starts_with("admin:")) {
             out.push_str(&format!("  admin: {admin}\n"));
@@ -138,11 +163,19 @@ impl Config {
         }
         out.push_str("providers:\n");
         for provider in &self.providers {
-            out.push_str(&format!("  {}: {{ {} }}\n", provider.name, provider.inner()));
+            out.push_str(&format!(
+                "  {}: {{ {} }}\n",
+                provider.name,
+                provider.inner()
+            ));
         }
         out.push_str("routes:\n");
         for route in &self.routes {
-            out.push_str(&format!("  - {{ name: {}, {} }}\n", route.name, route.inner()));
+            out.push_str(&format!(
+                "  - {{ name: {}, {} }}\n",
+                route.name,
+                route.inner()
+            ));
         }
         for line in &self.top {
             out.push_str(line);

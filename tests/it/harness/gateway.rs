@@ -42,7 +42,10 @@ impl Gateway {
             }
             let said = gateway.output();
             let status = gateway.ended;
-            assert!(said.contains("in use"), "the gateway ended: {status:?}\n{said}");
+            assert!(
+                said.contains("in use"),
+                "the gateway ended: {status:?}\n{said}"
+            );
         }
         panic!("no free ports");
     }
@@ -50,11 +53,12 @@ impl Gateway {
     fn spawn(config: &Config) -> Gateway {
         let directory = Directory::new();
         let (address, admin) = (free_address(), free_address());
-        let file = directory.write("overspill.yaml", &config.yaml(&address.to_string(), &admin.to_string()));
+        let yaml = config.yaml(&address.to_string(), &admin.to_string());
+        let file = directory.write("overspill.yaml", yaml);
         let mut child = Command::new(binary())
             .arg("serve")
             .arg("-c")
-            .arg(&file)
+            .arg(file)
             .envs(config.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -66,7 +70,15 @@ impl Gateway {
             collect(child.stdout.take().expect("stdout"), said.clone()),
             collect(child.stderr.take().expect("stderr"), said.clone()),
         ];
-        Gateway { child, address, admin, said, readers, ended: None, _directory: directory }
+        Gateway {
+            child,
+            address,
+            admin,
+            said,
+            readers,
+            ended: None,
+            _directory: directory,
+        }
     }
 
     /// False when it ended instead.
@@ -82,7 +94,11 @@ impl Gateway {
             {
                 return true;
             }
-            assert!(start.elapsed() < ms(30_000), "never ready:\n{}", self.output());
+            assert!(
+                start.elapsed() < ms(30_000),
+                "never ready:\n{}",
+                self.output()
+            );
             tokio::time::sleep(ms(5)).await;
         }
     }
@@ -100,7 +116,11 @@ impl Gateway {
     }
 
     pub async fn metrics(&self) -> String {
-        Request::get("/metrics").to(self.admin).await.expect(200).text()
+        Request::get("/metrics")
+            .to(self.admin)
+            .await
+            .expect(200)
+            .text()
     }
 
     /// Everything it wrote so far, both streams.
@@ -111,14 +131,24 @@ impl Gateway {
     /// The most memory it ever had, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .expect("VmHWM");
         let number = line.trim().trim_end_matches("kB").trim();
         number.parse::<u64>().expect("kB") * 1024
     }
 
     pub fn signal(&self, name: &str) {
         let command = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").arg("-c").arg(command).status().unwrap().success());
+        assert!(
+            Command::new("sh")
+                .arg("-c")
+                .arg(command)
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Whether the process has ended.
@@ -162,8 +192,15 @@ impl Drop for Gateway {
             eprintln!("--- the gateway said:\n{output}---");
             return;
         }
-        assert!(!died, "the gateway ended by itself: {:?}\n{output}", self.ended);
-        assert!(!output.contains("panicked"), "the gateway panicked:\n{output}");
+        assert!(
+            !died,
+            "the gateway ended by itself: {:?}\n{output}",
+            self.ended
+        );
+        assert!(
+            !output.contains("panicked"),
+            "the gateway panicked:\n{output}"
+        );
     }
 }
 

@@ -22,7 +22,9 @@ impl H2Conn {
     /// Speaks HTTP/2 at once, as a client with prior knowledge does.
     pub async fn open(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> H2Conn {
         let (sender, connection) =
-            within("the h2 handshake", ms(10_000), h2::client::handshake(io)).await.unwrap();
+            within("the h2 handshake", ms(10_000), h2::client::handshake(io))
+                .await
+                .unwrap();
         tokio::spawn(async move {
             let _ = connection.await;
         });
@@ -30,23 +32,38 @@ impl H2Conn {
     }
 
     pub async fn ask(&mut self, request: &Request) -> H2Reply {
-        within("an h2 answer", ms(60_000), async {
-            let mut builder = http::Request::builder()
-                .method(request.method.as_str())
-                .uri(format!("https://localhost{}", request.target));
-            for (name, value) in request.headers.iter().filter(|(name, _)| name != "host") {
-                builder = builder.header(name, value);
-            }
-            let mut sender = self.sender.clone().ready().await.unwrap();
-            let empty = request.body.is_empty();
-            let (response, mut body) = sender.send_request(builder.body(()).unwrap(), empty).unwrap();
+        self.begin(request).await.await
+    }
+
+    /// Sends the request; its answer is waited for by what this gives back.
+    pub async fn begin(&mut self, request: &Request) -> impl Future<Output = H2Reply> + use<> {
+        let mut builder = http::Request::builder()
+            .method(request.method.as_str())
+            .uri(format!("https://localhost{}", request.target));
+        for (name, value) in request.headers.iter().filter(|(name, _)| name != "host") {
+            builder = builder.header(name, value);
+        }
+        let mut sender = self.sender.clone().ready().await.unwrap();
+        let empty = request.body.is_empty();
+        let (response, mut body) = sender
+            .send_request(builder.body(()).unwrap(), empty)
+            .unwrap();
+        let bytes = Bytes::from(request.body.clone());
+        // Beside the answer: it may come before all of the body is gone.
+        tokio::spawn(async move {
             if !empty {
-                send_body(&mut body, Bytes::from(request.body.clone())).await;
+                send_body(&mut body, bytes).await;
             }
-            let (parts, body) = response.await.expect("an h2 answer").into_parts();
-            H2Reply { status: parts.status.as_u16(), headers: parts.headers, body }
-        })
-        .await
+        });
+        async move {
+            let response = within("an h2 answer", ms(60_000), response).await;
+            let (parts, body) = response.expect("an h2 answer").into_parts();
+            H2Reply {
+                status: parts.status.as_u16(),
+                headers: parts.headers,
+                body,
+            }
+        }
     }
 }
 
@@ -68,7 +85,10 @@ impl H2Reply {
     pub async fn piece(&mut self) -> Option<Result<Bytes, h2::Error>> {
         let piece = within("an h2 body", ms(60_000), self.body.data()).await?;
         if let Ok(piece) = &piece {
-            self.body.flow_control().release_capacity(piece.len()).unwrap();
+            self.body
+                .flow_control()
+                .release_capacity(piece.len())
+                .unwrap();
         }
         Some(piece)
     }

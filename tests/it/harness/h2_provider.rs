@@ -35,15 +35,23 @@ impl H2Provider {
                 let (acceptor, log, connection) = (acceptor.clone(), log.clone(), number);
                 number += 1;
                 tokio::spawn(async move {
-                    let Ok(tls) = acceptor.accept(tcp).await else { return };
-                    let Ok(mut h2) = h2::server::handshake(tls).await else { return };
+                    let Ok(tls) = acceptor.accept(tcp).await else {
+                        return;
+                    };
+                    let Ok(mut h2) = h2::server::handshake(tls).await else {
+                        return;
+                    };
                     while let Some(Ok((request, respond))) = h2.accept().await {
                         tokio::spawn(answer(connection, request, respond, log.clone()));
                     }
                 });
             }
         });
-        H2Provider { address, seen, task }
+        H2Provider {
+            address,
+            seen,
+            task,
+        }
     }
 
     pub fn seen(&self) -> Vec<H2Seen> {
@@ -70,14 +78,25 @@ async fn answer(
         body.extend_from_slice(&piece);
     }
     let asked: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-    log.lock().unwrap().push(H2Seen { connection, parts, body });
+    log.lock().unwrap().push(H2Seen {
+        connection,
+        parts,
+        body,
+    });
     let model = asked["model"].as_str().unwrap_or_default();
     let (kind, text) = if asked["stream"] == true {
-        ("text/event-stream", [&event(model, "hello"), &finish(model), DONE].concat())
+        (
+            "text/event-stream",
+            [&event(model, "hello"), &finish(model), DONE].concat(),
+        )
     } else {
         ("application/json", chat(model, "hello"))
     };
-    let head = http::Response::builder().status(200).header("content-type", kind).body(()).unwrap();
+    let head = http::Response::builder()
+        .status(200)
+        .header("content-type", kind)
+        .body(())
+        .unwrap();
     if let Ok(mut out) = respond.send_response(head, false) {
         send_body(&mut out, Bytes::from(text)).await;
     }

@@ -12,12 +12,12 @@ mod selftest;
 pub mod tls;
 pub mod wire;
 
-pub use answers::{chat, chat_reply, event, failure, json_reply};
+pub use answers::{chat, chat_reply, json_reply};
 pub use client::{Conn, Reply, Request};
 pub use clock::{until, within};
 pub use config::Config;
 pub use gateway::Gateway;
-pub use provider::{Act, Provider, Seen};
+pub use provider::{Act, Provider};
 
 pub use serde_json::Value;
 pub use std::time::{Duration, Instant};

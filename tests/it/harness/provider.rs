@@ -158,9 +158,18 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let log = Mutex::new(Log::default());
-        let shared = Arc::new(Shared { log, script: Mutex::new(script), take, tls });
+        let shared = Arc::new(Shared {
+            log,
+            script: Mutex::new(script),
+            take,
+            tls,
+        });
         let task = tokio::spawn(accept(listener, shared.clone()));
-        Provider { address, shared, task }
+        Provider {
+            address,
+            shared,
+            task,
+        }
     }
 
     pub fn base(&self) -> String {
@@ -230,7 +239,9 @@ async fn connection(id: usize, stream: TcpStream, shared: Arc<Shared>) {
 
 async fn talk(id: usize, mut wire: Wire, shared: &Shared) -> io::Result<()> {
     for turn in 0.. {
-        let Some(head) = wire.head().await? else { return Ok(()) };
+        let Some(head) = wire.head().await? else {
+            return Ok(());
+        };
         let mut seen = request(id, turn, &head);
         if shared.take != Take::Never {
             read_body(&mut wire, &mut seen, shared.take).await?;
@@ -342,7 +353,10 @@ impl Refusing {
     pub fn new() -> Refusing {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        Refusing { address: socket.local_addr().unwrap(), _held: socket }
+        Refusing {
+            address: socket.local_addr().unwrap(),
+            _held: socket,
+        }
     }
 
     pub fn base(&self) -> String {

@@ -22,7 +22,10 @@ async fn the_provider_keeps_what_it_was_sent_and_the_connection() {
     assert_eq!(seen[0].get("x-odd"), Some("a b"));
     assert_eq!(seen[0].text(), ASK);
     assert_eq!(seen[1].text(), ASK);
-    assert_eq!((seen[1].chunked, seen[1].turn, seen[1].connection), (true, 1, 0));
+    assert_eq!(
+        (seen[1].chunked, seen[1].turn, seen[1].connection),
+        (true, 1, 0)
+    );
     assert_eq!(provider.connections().len(), 1);
     drop(conn);
     until("the end is seen", ms(1000), || provider.all_closed()).await;
@@ -43,15 +46,22 @@ async fn resets_closes_and_refusals_are_told_apart() {
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
 
     let refusing = Refusing::new();
-    let error = tokio::net::TcpStream::connect(refusing.address).await.unwrap_err();
+    let error = tokio::net::TcpStream::connect(refusing.address)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
 #[tokio::test]
 async fn a_gate_holds_a_stream_and_a_client_that_leaves_is_seen() {
     let gate = Arc::new(Semaphore::new(0));
-    let acts =
-        vec![sse_head(), part("data: 1\n\n"), Act::Gate(gate.clone()), part("data: 2\n\n"), last()];
+    let acts = vec![
+        sse_head(),
+        part("data: 1\n\n"),
+        Act::Gate(gate.clone()),
+        part("data: 2\n\n"),
+        last(),
+    ];
     let provider = Provider::always(acts).await;
     let mut conn = Conn::open(provider.address).await;
     conn.send(&Request::chat(ASK).bytes()).await;
@@ -80,7 +90,13 @@ async fn a_body_cut_short_is_not_a_whole_one() {
 
     let acts = vec![sse_head(), Act::Write(chunk(b"abc")), Act::Close];
     let provider = Provider::always(acts).await;
-    assert!(Request::get("/").to(provider.address).await.broken.is_some());
+    assert!(
+        Request::get("/")
+            .to(provider.address)
+            .await
+            .broken
+            .is_some()
+    );
 }
 
 #[tokio::test]

@@ -37,7 +37,9 @@ impl Identity {
             .with_single_cert(vec![self.cert.clone()], self.key.clone_key())
             .unwrap();
         config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
-        Acceptor { inner: TlsAcceptor::from(Arc::new(config)) }
+        Acceptor {
+            inner: TlsAcceptor::from(Arc::new(config)),
+        }
     }
 
     /// A connection to a server that shows this certificate; with it the protocol agreed on.
@@ -56,7 +58,10 @@ impl Identity {
         config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
         let tcp = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+        let stream = TlsConnector::from(Arc::new(config))
+            .connect(name, tcp)
+            .await
+            .unwrap();
         let agreed = stream.get_ref().1.alpn_protocol();
         let agreed = agreed.map(|p| String::from_utf8_lossy(p).into_owned());
         (stream, agreed)

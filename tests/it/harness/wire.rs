@@ -45,7 +45,10 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(io: impl Io + 'static) -> Wire {
-        Wire { io: Box::new(io), buffer: BytesMut::new() }
+        Wire {
+            io: Box::new(io),
+            buffer: BytesMut::new(),
+        }
     }
 
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -70,7 +73,11 @@ impl Wire {
                 return Ok(Some(self.buffer.split_to(end + 4).freeze()));
             }
             if self.fill().await? == 0 {
-                return if self.buffer.is_empty() { Ok(None) } else { Err(cut()) };
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(cut())
+                };
             }
         }
     }
@@ -83,7 +90,10 @@ impl Wire {
                 if self.buffer.is_empty() && self.fill().await? == 0 {
                     return Err(cut());
                 }
-                let size = self.buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                let size = self
+                    .buffer
+                    .len()
+                    .min(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= size as u64;
                 Ok(Some(self.buffer.split_to(size).freeze()))
             }
@@ -161,12 +171,19 @@ pub fn parse_head(head: &[u8]) -> (String, Vec<(String, String)>) {
 
 /// Every value of the header `name`, whatever its case.
 pub fn values<'a>(headers: &'a [(String, String)], name: &str) -> Vec<&'a str> {
-    headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str()).collect()
+    headers
+        .iter()
+        .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+        .map(|(_, v)| v.as_str())
+        .collect()
 }
 
 /// How the body after these headers ends; `otherwise` when they say nothing.
 pub fn framing(headers: &[(String, String)], otherwise: Framing) -> Framing {
-    if values(headers, "transfer-encoding").iter().any(|v| v.eq_ignore_ascii_case("chunked")) {
+    if values(headers, "transfer-encoding")
+        .iter()
+        .any(|v| v.eq_ignore_ascii_case("chunked"))
+    {
         return Framing::Chunked;
     }
     match values(headers, "content-length").first() {
@@ -186,9 +203,14 @@ pub fn chunk(data: &[u8]) -> Vec<u8> {
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 fn cut() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended in mid-message")
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the connection ended in mid-message",
+    )
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
