@@ -1,12 +1,13 @@
 //! A load generator that costs little: raw HTTP/1.1 on kept connections.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::Outcome;
+use crate::{Failure, Outcome};
 
 pub struct Client {
     stream: TcpStream,
@@ -22,8 +23,9 @@ pub struct Answered {
 
 /// What the provider's first content chunk holds.
 const FIRST_CONTENT: &[u8] = b"Water";
-const DONE: &[u8] = b"data: [DONE]";
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+const DONE: &[u8] = b"data: [DONE]\n\n";
+/// Longer than any proxy takes; what stays silent so long has lost the answer.
+const SILENCE: Duration = Duration::from_secs(10);
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Outcome<Client> {
@@ -41,9 +43,14 @@ impl Client {
         self.buffer.clear();
         let mut head = None;
         let mut first = None;
+        let mut progress = Progress::default();
         loop {
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                return Err("the connection ended inside an answer".into());
+            let read = timeout(SILENCE, self.stream.read_buf(&mut self.buffer)).await;
+            match read {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0)) => return Err(self.broken("the connection ended")),
+                Ok(Err(error)) => return Err(self.broken(&error.to_string())),
+                Err(_) => return Err(self.broken("nothing more came")),
             }
             if head.is_none() {
                 head = Head::parse(&self.buffer)?;
@@ -53,7 +60,7 @@ impl Client {
             if first.is_none() && memchr::memmem::find(body, FIRST_CONTENT).is_some() {
                 first = Some(Instant::now());
             }
-            if head.ends(body) {
+            if progress.complete(head, body)? {
                 let first = first.ok_or("an answer without content")?;
                 return Ok(Answered {
                     first,
@@ -61,6 +68,16 @@ impl Client {
                 });
             }
         }
+    }
+
+    fn broken(&self, how: &str) -> Failure {
+        let from = self.buffer.len().saturating_sub(200);
+        let tail = String::from_utf8_lossy(self.buffer.get(from..).unwrap_or_default());
+        format!(
+            "{how} after {} bytes of an answer: {tail:?}",
+            self.buffer.len()
+        )
+        .into()
     }
 }
 
@@ -97,15 +114,48 @@ impl Head {
         }
         Ok(Some(head))
     }
+}
 
-    /// Whether this is the whole body. Nothing follows an answer, so its end is the buffer's.
-    fn ends(&self, body: &[u8]) -> bool {
-        let Some(length) = self.length else {
-            let from = body.len().saturating_sub(64);
-            let tail = body.get(from..).unwrap_or_default();
-            let done = !self.stream || memchr::memmem::find(tail, DONE).is_some();
-            return done && tail.ends_with(LAST_CHUNK);
-        };
-        body.len() >= length
+/// How far a body has been read.
+#[derive(Default)]
+struct Progress {
+    /// Where the next chunk begins.
+    at: usize,
+    /// The last bytes of what the chunks carry, wherever a proxy has cut it.
+    tail: Vec<u8>,
+}
+
+impl Progress {
+    /// Whether this is the whole body; an error if it ends in the wrong way.
+    fn complete(&mut self, head: &Head, body: &[u8]) -> Outcome<bool> {
+        if let Some(length) = head.length {
+            return Ok(body.len() >= length);
+        }
+        while let httparse::Status::Complete((skip, size)) = chunk(body, self.at)? {
+            let from = self.at + skip;
+            let to = from + usize::try_from(size)?;
+            let Some(payload) = body.get(from..to) else {
+                return Ok(false);
+            };
+            if body.len() < to + 2 {
+                return Ok(false);
+            }
+            if size == 0 {
+                return match !head.stream || self.tail.ends_with(DONE) {
+                    true => Ok(true),
+                    false => Err("a stream without [DONE]".into()),
+                };
+            }
+            self.tail.extend_from_slice(payload);
+            self.tail
+                .drain(..self.tail.len().saturating_sub(DONE.len()));
+            self.at = to + 2;
+        }
+        Ok(false)
     }
+}
+
+fn chunk(body: &[u8], at: usize) -> Outcome<httparse::Status<(usize, u64)>> {
+    httparse::parse_chunk_size(body.get(at..).unwrap_or_default())
+        .map_err(|_| "a chunk without a size".into())
 }

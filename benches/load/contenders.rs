@@ -121,7 +121,8 @@ async fn ready(
 async fn try_once(address: SocketAddr) -> Outcome<()> {
     let [scenario, ..] = scenario::all();
     let mut client = Client::connect(address).await?;
-    let answer = client.ask(&scenario.request());
+    let request = scenario.request();
+    let answer = client.ask(&request);
     tokio::time::timeout(Duration::from_secs(2), answer).await??;
     Ok(())
 }

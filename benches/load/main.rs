@@ -18,11 +18,13 @@ use std::process::ExitCode;
 
 use overspill::mock::{self, Behaviour};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use contenders::Contenders;
 use options::Options;
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Outcome<T> = Result<T, Failure>;
 
 fn main() -> ExitCode {
     match run() {
@@ -51,8 +53,15 @@ fn run() -> Outcome<ExitCode> {
         // Latency is measured by spinning on the clock; the sockets must be looked at as often.
         .event_interval(1)
         .build()?
-        .block_on(compare(&options))?;
-    Ok(ExitCode::SUCCESS)
+        .block_on(async {
+            // Leaving this way ends the children; a signal's own way would not.
+            let mut terminate = signal(SignalKind::terminate())?;
+            tokio::select! {
+                compared = compare(&options) => compared.map(|()| ExitCode::SUCCESS),
+                _ = tokio::signal::ctrl_c() => Ok(ExitCode::FAILURE),
+                _ = terminate.recv() => Ok(ExitCode::FAILURE),
+            }
+        })
 }
 
 async fn compare(options: &Options) -> Outcome<()> {

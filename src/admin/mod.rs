@@ -36,13 +36,12 @@ pub struct Admin {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
-        if !matches!(head.method, Method::GET | Method::HEAD) {
-            return text(
+        let reads = matches!(head.method, Method::GET | Method::HEAD);
+        match head.uri.path() {
+            "/health/live" | "/livez" | "/health/ready" | "/readyz" | "/metrics" if !reads => text(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "this path takes GET alone\n",
-            );
-        }
-        match head.uri.path() {
+            ),
             "/health/live" | "/livez" => text(StatusCode::OK, "live\n"),
             "/health/ready" | "/readyz" if self.readiness.is_ready() => {
                 text(StatusCode::OK, "ready\n")

@@ -23,6 +23,24 @@ pub struct Catalog {
     pub providers: BTreeMap<String, Known>,
 }
 
+impl Catalog {
+    /// Who a provider is: by its name, else by the host it is reached at, else whoever it says.
+    pub fn vendor<'a>(&'a self, name: &'a str, host: &str) -> &'a str {
+        if self.providers.contains_key(name) {
+            return name;
+        }
+        let known_host = |known: &Known| {
+            let url = known.base_url.as_deref()?;
+            let (_, rest) = url.split_once("://")?;
+            rest.split(['/', ':']).next().map(str::to_owned)
+        };
+        self.providers
+            .iter()
+            .find(|(_, known)| known_host(known).as_deref() == Some(host))
+            .map_or(name, |(vendor, _)| vendor)
+    }
+}
+
 /// A provider that needs little more than a key.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -34,7 +34,6 @@ enum Command {
     /// Check a configuration file and say everything that is wrong with it
     Check {
         /// The configuration file
-        #[arg(default_value = "overspill.yaml")]
         file: PathBuf,
     },
     /// Serve three mock providers through the gateway: something to try without a key

@@ -73,6 +73,9 @@ pub enum LogFormat {
 pub struct Provider {
     pub name: Arc<str>,
     pub index: usize,
+    /// The catalogue's name for whoever stands behind it, which its errors are read by; its own
+    /// where the catalogue knows neither name nor host.
+    pub vendor: Arc<str>,
     pub tls: bool,
     /// Verify the upstream certificate and its name. False only by `tls: {verify: false}`.
     pub verify: bool,
@@ -101,7 +104,7 @@ pub struct ProviderModel {
     pub served_as: Option<Arc<str>>,
 }
 
-/// Per million tokens. Kept as the decimal strings of the configuration: this is shown, not billed.
+/// Per million tokens. Shown, not billed.
 #[derive(Debug, Clone)]
 pub struct Price {
     pub input: f64,

@@ -10,8 +10,11 @@ const STARS: &[u8] = b"***";
 
 /// Every credential in `body` replaced by `***`, however it is written: bare, with or without the
 /// scheme before it, escaped as JSON does, or percent-encoded as in a quoted URL.
-pub fn redact<'a>(body: &'a [u8], secrets: &[Secret]) -> Cow<'a, [u8]> {
-    let mut spellings: Vec<Vec<u8>> = secrets.iter().flat_map(spellings).collect();
+pub fn redact<'a, 's>(
+    body: &'a [u8],
+    secrets: impl IntoIterator<Item = &'s Secret>,
+) -> Cow<'a, [u8]> {
+    let mut spellings: Vec<Vec<u8>> = secrets.into_iter().flat_map(spellings).collect();
     // One credential may begin another: the longer goes first, so that no tail is left standing.
     spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
     let mut clean = Cow::Borrowed(body);

@@ -230,6 +230,7 @@ async fn answer(
         route: &route,
         steps: &steps,
         endpoint,
+        providers: &snapshot.providers,
         below: endpoint.path(),
         query: query.as_deref(),
         body: bytes,
@@ -299,7 +300,7 @@ fn no_route(named: Option<&str>) -> Failure {
 }
 
 fn list_models(snapshot: &Snapshot, key: Option<&Key>, below: &str) -> Result<String, Failure> {
-    let Some(id) = below.strip_prefix('/').filter(|id| !id.is_empty()) else {
+    let Some(id) = below.strip_prefix('/') else {
         return Ok(models::list(snapshot, key));
     };
     let id = table::unescaped(id);

@@ -7,6 +7,7 @@ use crate::limits::buffers::{Buffers, Full, Growing, Reservation};
 use crate::proxy::reply;
 use bytes::Bytes;
 use http::header;
+use pingora::ErrorType;
 use pingora::time::timeout;
 use pingora_proxy::Session;
 use std::sync::Arc;
@@ -151,13 +152,17 @@ async fn next(
     session: &mut Session,
     wait: Duration,
 ) -> pingora::Result<Result<Option<Bytes>, Failure>> {
-    match timeout(wait, session.downstream_session.read_request_body()).await {
-        Ok(read) => read.map(Ok),
-        Err(_) => Ok(Err(Failure::new(
-            Reason::CallerTimeout,
-            format!("nothing of the request's body came for {wait:?}: send it faster"),
-        ))),
+    let read = timeout(wait, session.downstream_session.read_request_body()).await;
+    match read {
+        Ok(Ok(chunk)) => return Ok(Ok(chunk)),
+        // Pingora's own timeout is as long as ours, and may be the first to say so.
+        Ok(Err(error)) if *error.etype() != ErrorType::ReadTimedout => return Err(error),
+        Ok(Err(_)) | Err(_) => {}
     }
+    Ok(Err(Failure::new(
+        Reason::CallerTimeout,
+        format!("nothing of the request's body came for {wait:?}: send it faster"),
+    )))
 }
 
 fn refused(full: Full, server: &Server) -> Failure {

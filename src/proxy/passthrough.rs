@@ -35,11 +35,13 @@ pub async fn choose(call: &mut Call, route: &Arc<Route>) -> Result<Passthrough, 
     let connect = route.timeouts.connect;
     let found = timeout(
         connect,
-        call.shared.wires.book.peer(&provider, Instant::now()),
+        call.shared.wires.book.peers(&provider, Instant::now()),
     )
     .await;
     let peer = match found {
-        Ok(Ok(peer)) => peer,
+        Ok(Ok(mut peers)) => peers
+            .next()
+            .ok_or_else(|| unreachable().cause("no address"))?,
         Ok(Err(error)) => return Err(unreachable().cause(error)),
         Err(_) => return Err(unreachable().cause("the name was not resolved in time")),
     };

@@ -1,6 +1,7 @@
 //! One try at one target, up to the point where its answer can be judged. Nothing has gone to the
 //! caller yet, so whatever happens here can still be made good by another target.
 
+use crate::body::scan::scan;
 use crate::body::splice::Pieces;
 use crate::config::snapshot::{Endpoint, Provider};
 use crate::dialect::openai::{answer, error};
@@ -15,8 +16,6 @@ use pingora::ErrorType;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::client::HttpSession;
 use pingora::time::timeout;
-use pingora::upstreams::peer::HttpPeer;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A non-stream answer up to this size is held, judged, and sent with its length.
@@ -103,7 +102,7 @@ pub async fn open(wires: &Wires, request: Request<'_>) -> Opened {
     let left = until.saturating_duration_since(Instant::now());
     source.set_patience(left);
     let read = if is_stream {
-        timeout(left, until_commit(provider, &mut source)).await
+        timeout(left, until_commit(provider, endpoint, &mut source)).await
     } else {
         timeout(left, until_held(&mut source)).await
     };
@@ -144,9 +143,9 @@ fn lost_midway(broken: Broken) -> Opened {
 /// The head has arrived within its time: the source, and until when the rest may take.
 async fn exchange(wires: &Wires, request: Request<'_>) -> Result<(Source, Instant), Opened> {
     let began = Instant::now();
-    let found = timeout(request.connect, wires.book.peer(request.provider, began)).await;
-    let peer: Arc<HttpPeer> = match found {
-        Ok(Ok(peer)) => peer,
+    let found = timeout(request.connect, wires.book.peers(request.provider, began)).await;
+    let mut peers = match found {
+        Ok(Ok(peers)) => peers,
         Ok(Err(error)) => return Err(Failed::lost(Happened::Unreachable, false, error)),
         Err(_) => {
             return Err(Failed::lost(
@@ -156,6 +155,9 @@ async fn exchange(wires: &Wires, request: Request<'_>) -> Result<(Source, Instan
             ));
         }
     };
+    let Some(mut peer) = peers.next() else {
+        return Err(Failed::lost(Happened::Unreachable, false, "no address"));
+    };
     let mut stale = 0;
     loop {
         // After two connections that had died in the pool, the third is a new one for certain.
@@ -164,10 +166,18 @@ async fn exchange(wires: &Wires, request: Request<'_>) -> Result<(Source, Instan
         } else {
             &wires.fresh
         };
-        let connected = timeout(request.connect, connector.get_http_session(&*peer)).await;
+        let left = request.connect.saturating_sub(began.elapsed());
+        let connected = timeout(left, connector.get_http_session(&*peer)).await;
         let (mut session, reused) = match connected {
             Ok(Ok(connected)) => connected,
-            Ok(Err(error)) => return Err(Failed::lost(Happened::Unreachable, false, error)),
+            Ok(Err(error)) => match peers.next() {
+                // One address of several: the others may be well.
+                Some(other) => {
+                    peer = other;
+                    continue;
+                }
+                None => return Err(Failed::lost(Happened::Unreachable, false, error)),
+            },
             Err(_) => {
                 return Err(Failed::lost(
                     Happened::Unreachable,
@@ -330,7 +340,7 @@ async fn refused(wires: &Wires, provider: &Provider, mut source: Source) -> Open
 
 fn meaning(provider: &Provider, head: &ResponseHeader, body: &[u8]) -> Option<Meaning> {
     error::meaning(
-        &provider.name,
+        &provider.vendor,
         head.status.as_u16(),
         &head.headers,
         body,
@@ -383,14 +393,22 @@ fn join(chunks: &[Bytes], size: usize) -> Bytes {
     whole.freeze()
 }
 
-async fn until_commit(provider: &Provider, source: &mut Source) -> Result<Read, Broken> {
-    let mut commit = Commit::default();
+async fn until_commit(
+    provider: &Provider,
+    endpoint: Endpoint,
+    source: &mut Source,
+) -> Result<Read, Broken> {
+    let mut commit = Commit::new(endpoint);
     loop {
-        let Some(chunk) = source.next().await? else {
-            // The stream ended before anything in it was worth committing to.
-            return Ok(Read::Whole(commit.into_held()));
+        let chunk = source.next().await?;
+        let ended = chunk.is_none();
+        let decision = match chunk {
+            Some(chunk) => commit.feed(chunk),
+            None => commit.end(),
         };
-        match commit.feed(chunk) {
+        match decision {
+            // It ended before anything in it was worth committing to.
+            Decision::Hold if ended => return Ok(Read::Whole(commit.into_held())),
             Decision::Hold => {}
             Decision::Go => return Ok(Read::Flowing(vec![commit.into_held()])),
             Decision::Error(event) => {
@@ -411,11 +429,12 @@ fn judge_whole(provider: &Provider, endpoint: Endpoint, whole: Whole) -> Opened 
     if let Some(meaning) = meaning(provider, &whole.head, &whole.body) {
         return answered(meaning, whole);
     }
-    if !is_event_stream(&whole.head) && endpoint != Endpoint::Speech && is_no_json(&whole.body) {
-        // A login page, a proxy's notice: nobody asked for that.
-        return bad_response("a success whose body is no JSON");
+    let is_stream = is_event_stream(&whole.head);
+    if !is_stream && !whole.body.is_empty() && !is_answer(endpoint, &whole.body) {
+        // A login page, a proxy's notice, half an object: nobody asked for that.
+        return bad_response("a success whose body is not what was asked for");
     }
-    if is_event_stream(&whole.head) || answer::is_empty(endpoint, &whole.body) {
+    if is_stream || answer::is_empty(endpoint, &whole.body) {
         return Opened::Failed(Box::new(Failed {
             happened: Happened::Empty,
             answer: Some(whole),
@@ -426,11 +445,19 @@ fn judge_whole(provider: &Provider, endpoint: Endpoint, whole: Whole) -> Opened 
     Opened::Whole(whole)
 }
 
-fn is_no_json(body: &[u8]) -> bool {
-    !matches!(body.trim_ascii_start().first(), None | Some(b'{' | b'['))
+fn is_answer(endpoint: Endpoint, body: &[u8]) -> bool {
+    match (endpoint, body.trim_ascii().first()) {
+        // Sound, not text.
+        (Endpoint::Speech, _) => true,
+        (Endpoint::Rerank, Some(b'[')) => true,
+        _ => match scan(body) {
+            Ok(_) => true,
+            Err(error) => error.is_about_model(),
+        },
+    }
 }
 
-fn is_event_stream(head: &ResponseHeader) -> bool {
+pub fn is_event_stream(head: &ResponseHeader) -> bool {
     head.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
         value
             .as_bytes()

@@ -7,17 +7,18 @@ use crate::config::snapshot::Endpoint;
 use crate::error::{Failure, Reason};
 use crate::proxy::reply;
 use crate::relay::Wires;
-use crate::relay::attempt::{Flowing, Whole};
+use crate::relay::attempt::{Flowing, Whole, is_event_stream};
 use crate::relay::pump::Pump;
 use crate::relay::source::{Broken, Source};
 use crate::telemetry::tale::Tale;
 use crate::upstream::headers;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::HeaderName;
+use http::{HeaderName, HeaderValue, Version, header};
 use pingora::http::ResponseHeader;
+use pingora::time::sleep;
 use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How an answer is to look to the caller.
 pub struct Manner<'a> {
@@ -27,6 +28,8 @@ pub struct Manner<'a> {
     pub model: Option<Bytes>,
     /// Between two bytes of the answer.
     pub idle: Duration,
+    /// The caller's own bound on the whole.
+    pub bound: Option<Instant>,
 }
 
 /// The head of a provider's answer as the caller may see it.
@@ -54,12 +57,20 @@ pub async fn whole(
     tale: &mut Tale,
 ) -> pingora::Result<()> {
     let head = head(&answer.head, manner.forward, tale)?;
-    let body = renamed(answer.body, manner.model.as_ref());
+    let body = renamed(&answer, manner.model.as_ref());
     reply::send(session, head, body, tale).await
 }
 
-fn renamed(body: Bytes, model: Option<&Bytes>) -> Bytes {
+fn renamed(answer: &Whole, model: Option<&Bytes>) -> Bytes {
+    let body = answer.body.clone();
     let Some(model) = model else { return body };
+    if is_event_stream(&answer.head) {
+        // A stream that ended before it said anything.
+        let mut pump = Pump::new(Some(model.clone()));
+        let mut whole = BytesMut::from(&*pump.feed(body));
+        whole.extend_from_slice(&pump.finish());
+        return whole.freeze();
+    }
     match model_span(&body) {
         Some(span) if body.get(span.clone()) != Some(model) => {
             let edit = Edit {
@@ -80,8 +91,15 @@ pub async fn flowing(
     manner: &Manner<'_>,
     tale: &mut Tale,
 ) -> pingora::Result<()> {
-    let head = head(&answer.head, manner.forward, tale)?;
+    let mut head = head(&answer.head, manner.forward, tale)?;
     tale.status = head.status.as_u16();
+    if session.downstream_session.req_header().version != Version::HTTP_10 {
+        // HTTP/2 frames what it sends by itself, and Pingora drops this there.
+        head.insert_header(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        )?;
+    }
     session
         .downstream_session
         .write_response_header(Box::new(head))
@@ -93,19 +111,23 @@ pub async fn flowing(
     for chunk in answer.held {
         write(session, passing.feed(chunk), tale).await?;
     }
-    match pass(session, &mut source, &mut passing, tale).await? {
+    match pass(session, &mut source, &mut passing, manner.bound, tale).await? {
         None => {
             source.release(wires).await;
             write(session, passing.finish(), tale).await?;
         }
-        Some(broken) => {
+        Some(end) => {
             source.close().await;
-            let (reason, message) = match broken {
-                Broken::Silent => (
+            let (reason, message) = match end {
+                End::OutOfTime => (
+                    Reason::CallerDeadline,
+                    "x-overspill-timeout was over before the answer was: allow more",
+                ),
+                End::Broken(Broken::Silent) => (
                     Reason::ProviderTimeout,
                     "the provider went silent in the middle of its answer",
                 ),
-                Broken::Cut(cause) | Broken::Garbled(cause) => {
+                End::Broken(Broken::Cut(cause) | Broken::Garbled(cause)) => {
                     tale.cause = Some(cause);
                     (
                         Reason::ProviderTruncated,
@@ -129,13 +151,26 @@ pub async fn flowing(
         .inspect_err(|_| tale.end(Reason::CallerCancelled))
 }
 
+/// Why an answer ends before its own end.
+enum End {
+    Broken(Broken),
+    OutOfTime,
+}
+
+async fn until(bound: Option<Instant>) {
+    if let Some(bound) = bound {
+        sleep(bound.saturating_duration_since(Instant::now())).await;
+    }
+}
+
 /// Passes on what comes until it ends or breaks, or the caller leaves.
 async fn pass(
     session: &mut Session,
     source: &mut Source,
     passing: &mut Passing,
+    bound: Option<Instant>,
     tale: &mut Tale,
-) -> pingora::Result<Option<Broken>> {
+) -> pingora::Result<Option<End>> {
     loop {
         let read = tokio::select! {
             biased;
@@ -144,11 +179,12 @@ async fn pass(
                 return Err(gone);
             }
             read = source.next() => read,
+            () = until(bound), if bound.is_some() => return Ok(Some(End::OutOfTime)),
         };
         match read {
             Ok(Some(chunk)) => write(session, passing.feed(chunk), tale).await?,
             Ok(None) => return Ok(None),
-            Err(broken) => return Ok(Some(broken)),
+            Err(broken) => return Ok(Some(End::Broken(broken))),
         }
     }
 }

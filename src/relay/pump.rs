@@ -66,7 +66,19 @@ impl Pump {
 
     /// The end of the stream: what never became a whole event.
     pub fn finish(&mut self) -> Bytes {
-        self.splitter.take_tail()
+        let tail = self.splitter.take_tail();
+        let Some(model) = &self.model else {
+            return tail;
+        };
+        // Some providers leave out the blank line after their last event.
+        let event = Event::new(tail);
+        match span(&event, model) {
+            None => event.raw().clone(),
+            found => {
+                put(&mut self.out, &event, found, model);
+                self.out.split().freeze()
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::body::scan::Scan;
 use crate::body::splice::{self, Pieces};
-use crate::config::snapshot::{Endpoint, ResponseModel, Route};
+use crate::config::snapshot::{Endpoint, Provider, ResponseModel, Route};
 use crate::dialect::openai::normalise::{Shape, normalise};
 use crate::dialect::redact::redact;
 use crate::error::{Failure, Reason};
@@ -28,6 +28,8 @@ pub struct Job<'a> {
     pub route: &'a Route,
     pub steps: &'a [Step<'a>],
     pub endpoint: Endpoint,
+    /// All there are: whoever quotes one of our credentials is not to be heard.
+    pub providers: &'a [Arc<Provider>],
     /// Of the request target, below the provider's base path.
     pub below: &'a str,
     pub query: Option<&'a str>,
@@ -41,9 +43,9 @@ pub struct Job<'a> {
 
 /// What is left of a failed attempt until one succeeds.
 #[derive(Default)]
-struct Last {
+struct Last<'a> {
     /// The last provider's answer that a caller may see, and whose it was.
-    answer: Option<Said>,
+    answer: Option<Said<'a>>,
     reason: Option<Reason>,
     cause: Option<String>,
     /// The soonest that any provider asked to be tried again.
@@ -51,10 +53,10 @@ struct Last {
 }
 
 /// A provider's answer, what it means where it is an error, and whose it was in the plan.
-struct Said {
+struct Said<'a> {
     whole: Whole,
     meaning: Option<Meaning>,
-    at: usize,
+    step: &'a Step<'a>,
 }
 
 /// Ends with an answer delivered, or with an error when the caller's connection is of no more use.
@@ -155,7 +157,7 @@ pub async fn run(
             jitter: rand::random(),
         };
         let verdict = judge(&failed.happened, &standing);
-        last.take(*failed, reason, at);
+        last.take(*failed, reason, step);
         let (next, after) = match verdict {
             Verdict::Deliver | Verdict::Stop => break,
             Verdict::Again { after } => (Some(at), after),
@@ -189,8 +191,8 @@ pub async fn run(
     give_up(session, &job, last, tale).await
 }
 
-impl Last {
-    fn take(&mut self, failed: Failed, reason: Reason, at: usize) {
+impl<'a> Last<'a> {
+    fn take(&mut self, failed: Failed, reason: Reason, step: &'a Step<'a>) {
         if let Happened::Answered(meaning) = &failed.happened
             && let Some(wait) = meaning.retry_after
         {
@@ -206,7 +208,11 @@ impl Last {
                 Happened::Answered(meaning) => Some(meaning),
                 _ => None,
             };
-            self.answer = Some(Said { whole, meaning, at });
+            self.answer = Some(Said {
+                whole,
+                meaning,
+                step,
+            });
         }
     }
 }
@@ -258,6 +264,7 @@ fn manner<'a>(job: &Job<'a>, step: &Step<'a>) -> Manner<'a> {
         forward: &job.route.forward,
         model,
         idle: job.route.timeouts.idle,
+        bound: job.callers_deadline.then_some(job.deadline),
     }
 }
 
@@ -360,7 +367,7 @@ async fn out_of_time(session: &mut Session, job: &Job<'_>, tale: &mut Tale) -> p
 async fn give_up(
     session: &mut Session,
     job: &Job<'_>,
-    last: Last,
+    last: Last<'_>,
     tale: &mut Tale,
 ) -> pingora::Result<()> {
     account(job, tale);
@@ -369,7 +376,12 @@ async fn give_up(
     let said = last
         .answer
         .filter(|said| said.meaning.is_some() || reason == Reason::ProviderEmpty);
-    let Some(Said { whole, meaning, at }) = said else {
+    let Some(Said {
+        whole,
+        meaning,
+        step,
+    }) = said
+    else {
         let failure = Failure {
             cause: last.cause,
             ..Failure::new(reason, own_words(reason))
@@ -378,24 +390,19 @@ async fn give_up(
     };
     tale.end(reason);
     tale.cause = last.cause;
-    let secrets = job
-        .steps
-        .get(at)
-        .map(|step| step.candidate.target.provider.secrets.as_slice())
-        .unwrap_or_default();
+    let Some(meaning) = meaning else {
+        // A 200 with nothing in it goes out as it came.
+        return deliver::whole(session, whole, &manner(job, step), tale).await;
+    };
+    // Whichever of our credentials it quotes.
+    let secrets = job.providers.iter().flat_map(|provider| &provider.secrets);
     let body = Bytes::from(redact(&whole.body, secrets).into_owned());
     let mut head = deliver::head(&whole.head, &job.route.forward, tale)?;
-    // Without a meaning it was a 200 with nothing in it, which goes out as it came.
-    let body = match &meaning {
-        None => body,
-        Some(meaning) => {
-            if head.status.is_success() {
-                // An error that came as a 200 goes out as what it is.
-                head.set_status(meaning.status)?;
-            }
-            spoken(meaning, body, &mut head, job.endpoint, tale)?
-        }
-    };
+    if head.status.as_u16() < 400 {
+        // An error that came as a 200, or a redirect: it goes out as what it is.
+        head.set_status(meaning.status)?;
+    }
+    let body = spoken(&meaning, body, &mut head, job.endpoint, tale)?;
     advise(&mut head, last.retry_after)?;
     reply::send(session, head, body, tale).await
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
     pub path: &'a str,
-    /// Lower case, without port.
+    /// Without port, in whatever case.
     pub host: &'a str,
     pub headers: &'a HeaderMap,
     pub key: Option<&'a Key>,
@@ -48,7 +48,8 @@ fn holds(conditions: &Match, asked: Asked<'_>) -> bool {
         Some(matches) => matches,
         None => Endpoint::at(asked.path).is_some(),
     };
-    path && (conditions.hosts.is_empty() || any(&conditions.hosts, asked.host))
+    path && (conditions.hosts.is_empty()
+        || any(&conditions.hosts, &asked.host.to_ascii_lowercase()))
         && conditions.headers.iter().all(|(name, pattern)| {
             asked
                 .headers
@@ -87,8 +88,7 @@ pub fn serves<'r>(route: &'r Route, model: Option<&str>) -> Option<&'r Arc<Serve
     }
 }
 
-/// A `Host` without its port. Patterns of hosts are lower case; callers' hosts are compared as
-/// they come, since browsers and SDKs send lower case.
+/// A `Host` without its port.
 pub fn bare_host(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

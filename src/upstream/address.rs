@@ -22,8 +22,33 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// One answer: the addresses, ready to connect to.
 struct Answer {
+    /// IPv4 first: not every machine that resolves an IPv6 address can reach it.
     peers: Vec<Arc<HttpPeer>>,
+    /// How many of them take turns; the others are asked only when these are out of reach.
+    turning: usize,
     fresh_until: Instant,
+}
+
+/// The addresses to try for one connection, in this order.
+pub struct Choice {
+    answer: Arc<Answer>,
+    turn: usize,
+    tried: usize,
+}
+
+impl Iterator for Choice {
+    type Item = Arc<HttpPeer>;
+
+    fn next(&mut self) -> Option<Arc<HttpPeer>> {
+        let turning = self.answer.turning;
+        let at = if self.tried < turning {
+            self.turn.wrapping_add(self.tried).checked_rem(turning)?
+        } else {
+            self.tried
+        };
+        self.tried += 1;
+        self.answer.peers.get(at).cloned()
+    }
 }
 
 /// The addresses of one provider.
@@ -50,6 +75,7 @@ impl Addresses {
             let address = SocketAddr::new(ip, provider.port);
             Arc::new(Answer {
                 peers: vec![Arc::new(peer(&provider, address))],
+                turning: 1,
                 // Nothing to ask: a century is for ever.
                 fresh_until: Instant::now() + Duration::from_secs(100 * 365 * 86_400),
             })
@@ -62,11 +88,11 @@ impl Addresses {
         })
     }
 
-    /// The next address in turn. Waits for a resolver only when nothing is known yet: an answer
+    /// The addresses, the next in turn first. Waits for a resolver only when nothing is known yet: an answer
     /// past its time is used once more while a new one is fetched, and a dead resolver leaves the
     /// last answer standing.
-    pub async fn next(self: &Arc<Self>, now: Instant) -> Result<Arc<HttpPeer>, Unresolved> {
-        if let Some(answer) = &*self.answer.load() {
+    pub async fn choose(self: &Arc<Self>, now: Instant) -> Result<Choice, Unresolved> {
+        if let Some(answer) = self.answer.load_full() {
             if now >= answer.fresh_until && !self.refreshing.swap(true, Ordering::AcqRel) {
                 let addresses = Arc::clone(self);
                 tokio::spawn(async move {
@@ -79,18 +105,18 @@ impl Addresses {
                     addresses.refreshing.store(false, Ordering::Release);
                 });
             }
-            return self.pick(answer);
+            return Ok(self.pick(answer));
         }
         let answer = self.refresh().await?;
-        self.pick(&answer)
+        Ok(self.pick(answer))
     }
 
-    fn pick(&self, answer: &Answer) -> Result<Arc<HttpPeer>, Unresolved> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        turn.checked_rem(answer.peers.len())
-            .and_then(|at| answer.peers.get(at))
-            .cloned()
-            .ok_or_else(|| Unresolved(format!("{} has no address", self.provider.host)))
+    fn pick(&self, answer: Arc<Answer>) -> Choice {
+        Choice {
+            answer,
+            turn: self.turn.fetch_add(1, Ordering::Relaxed),
+            tried: 0,
+        }
     }
 
     async fn refresh(&self) -> Result<Arc<Answer>, Unresolved> {
@@ -101,19 +127,21 @@ impl Addresses {
             .map_err(|error| Unresolved(format!("cannot resolve {host}: {error}")))?;
         let now = Instant::now();
         let fresh_until = lookup.valid_until().clamp(now + SHORTEST, now + LONGEST);
-        let peers: Vec<_> = lookup
-            .iter()
-            .map(|ip| {
-                Arc::new(peer(
-                    &self.provider,
-                    SocketAddr::new(ip, self.provider.port),
-                ))
-            })
-            .collect();
-        if peers.is_empty() {
+        let mut ips: Vec<IpAddr> = lookup.iter().collect();
+        ips.sort_by_key(IpAddr::is_ipv6);
+        if ips.is_empty() {
             return Err(Unresolved(format!("{host} resolves to no address")));
         }
-        let answer = Arc::new(Answer { peers, fresh_until });
+        let v4 = ips.iter().filter(|ip| ip.is_ipv4()).count();
+        let port = self.provider.port;
+        let answer = Arc::new(Answer {
+            turning: if v4 > 0 { v4 } else { ips.len() },
+            peers: ips
+                .into_iter()
+                .map(|ip| Arc::new(peer(&self.provider, SocketAddr::new(ip, port))))
+                .collect(),
+            fresh_until,
+        });
         self.answer.store(Some(Arc::clone(&answer)));
         Ok(answer)
     }
@@ -156,13 +184,9 @@ impl Book {
         )
     }
 
-    pub async fn peer(
-        &self,
-        provider: &Provider,
-        now: Instant,
-    ) -> Result<Arc<HttpPeer>, Unresolved> {
+    pub async fn peers(&self, provider: &Provider, now: Instant) -> Result<Choice, Unresolved> {
         match self.0.get(&provider.name) {
-            Some(addresses) => addresses.next(now).await,
+            Some(addresses) => addresses.choose(now).await,
             None => Err(Unresolved(format!("{} is not known", provider.name))),
         }
     }

@@ -72,7 +72,19 @@ pub fn to_provider<'a>(
     caller: &'a HeaderMap,
     forward: &'a [HeaderName],
 ) -> impl Iterator<Item = (&'a HeaderName, &'a http::HeaderValue)> {
-    passing(caller, &TO_PROVIDER, forward)
+    // What `Connection` names is for us alone.
+    let nominated = caller
+        .get(header::CONNECTION)
+        .filter(|value| value.as_bytes() != b"keep-alive" && value.as_bytes() != b"close");
+    passing(caller, &TO_PROVIDER, forward).filter(move |(name, _)| {
+        !nominated.is_some_and(|value| {
+            value.as_bytes().split(|&byte| byte == b',').any(|token| {
+                token
+                    .trim_ascii()
+                    .eq_ignore_ascii_case(name.as_str().as_bytes())
+            })
+        })
+    })
 }
 
 /// The provider's headers that a caller may see.

@@ -2,7 +2,7 @@
 
 use crate::bodies::gzip;
 use crate::harness::answers::{head, http, last, part, sse_head};
-use crate::harness::wire::{Framing, chunk};
+use crate::harness::wire::chunk;
 use crate::harness::*;
 use std::io::Write;
 use std::sync::Arc;
@@ -164,7 +164,7 @@ async fn an_encoded_stream_is_inflated_event_by_event() {
     conn.send(&Request::chat(ASK_STREAM).bytes()).await;
     let answer = conn.head().await;
     assert_eq!(answer.get("content-encoding"), None);
-    let mut framing = Framing::Chunked;
+    let mut framing = answer.framing("POST");
     for n in 0..5 {
         let word = format!("word{n}");
         let seen = conn.body_until(&mut framing, &word).await;

@@ -399,7 +399,7 @@ fn exit_codes_say_whose_mistake_it_is() {
         code(&["serve", "-c", "/nonexistent/overspill.yaml"]),
         Some(1)
     );
-    assert_eq!(code(&["check"]), Some(2));
+    assert_eq!(code(&["check", "one.yaml", "two.yaml"]), Some(2));
     assert_eq!(code(&["nonsense"]), Some(2));
     assert_eq!(code(&["serve", "--nonsense"]), Some(2));
     assert_eq!(code(&[]), Some(2));

@@ -1,7 +1,6 @@
 //! The client leaves: so does everything done for it.
 
 use crate::harness::answers::{event, failure_with, part, sse_head};
-use crate::harness::wire::Framing;
 use crate::harness::*;
 
 /// How soon the provider must see it.
@@ -32,8 +31,8 @@ async fn in_the_middle_of_a_stream() {
         let gateway = Gateway::start(&Config::spill(&one, &two)).await;
         let mut conn = Conn::open(gateway.address).await;
         conn.send(&Request::chat(ASK_STREAM).bytes()).await;
-        conn.head().await;
-        conn.body_until(&mut Framing::Chunked, "first").await;
+        let head = conn.head().await;
+        conn.body_until(&mut head.framing("POST"), "first").await;
         if rude {
             conn.wire.io.tcp().set_zero_linger().unwrap();
         }
@@ -55,8 +54,8 @@ async fn while_a_stream_keeps_coming() {
     let gateway = Gateway::start(&Config::one(&one)).await;
     let mut conn = Conn::open(gateway.address).await;
     conn.send(&Request::chat(ASK_STREAM).bytes()).await;
-    conn.head().await;
-    conn.body_until(&mut Framing::Chunked, "word3").await;
+    let head = conn.head().await;
+    conn.body_until(&mut head.framing("POST"), "word3").await;
     drop(conn);
     until("the provider is hung up on", SOON, || one.all_closed()).await;
 }

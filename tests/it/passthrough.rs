@@ -193,7 +193,7 @@ async fn what_comes_back_streams_as_well() {
     conn.send(&Request::post("/v1/audio/speech", "{}").bytes())
         .await;
     let answer = conn.head().await;
-    conn.body_until(&mut Framing::Chunked, "first").await;
+    conn.body_until(&mut answer.framing("POST"), "first").await;
     gate.add_permits(1);
     assert_eq!(conn.rest(answer, "POST").await.expect(200).text(), "second");
 }
@@ -266,8 +266,8 @@ async fn a_client_that_leaves_ends_it_here_too() {
     let mut conn = Conn::open(gateway.address).await;
     conn.send(&Request::post("/v1/audio/speech", "{}").bytes())
         .await;
-    conn.head().await;
-    conn.body_until(&mut Framing::Chunked, "first").await;
+    let head = conn.head().await;
+    conn.body_until(&mut head.framing("POST"), "first").await;
     drop(conn);
     until("the provider is hung up on", ms(1000), || {
         provider.all_closed()

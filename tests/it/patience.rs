@@ -16,7 +16,7 @@ fn in_seconds(seconds: u64) -> String {
 async fn a_short_wait_is_better_than_spilling() {
     for (header, value, least, most) in [
         ("retry-after", "1".to_string(), 950, 1900),
-        ("Retry-After", in_seconds(2), 800, 2900),
+        ("Retry-After", in_seconds(3), 1000, 2900),
         ("retry-after-ms", "400".to_string(), 380, 1300),
     ] {
         let one = Provider::first(vec![limited(header, &value)]).await;

@@ -10,7 +10,7 @@ pub fn refused(reply: Reply, status: u16, reason: &str) -> Value {
     let body = reply.json();
     let error = &body["error"];
     assert!(
-        error["message"].as_str().is_some_and(|m| m.len() > 10),
+        error["message"].as_str().is_some_and(|m| m.len() >= 10),
         "{body}"
     );
     assert!(error["type"].is_string(), "{body}");

@@ -28,23 +28,17 @@ fn innocent(what: &str, text: &str) {
 #[tokio::test]
 async fn neither_logs_nor_metrics_nor_answers_hold_a_secret() {
     for format in ["json", "text"] {
-        // Providers that say the key back, in every kind of failure.
-        let quoting = |status: u16| {
-            let body = "{\"error\":{\"message\":\"bad key sk-canary-bearer sk-canary-header sk-canary-query\"}}";
-            Act::Write(http(
-                status,
-                &[
-                    ("content-type", "application/json"),
-                    ("x-key", "sk-canary-bearer"),
-                ],
-                body,
-            ))
+        // Providers that say their key back, in every kind of failure.
+        let quoting = |status: u16, key: &str| {
+            let body = format!("{{\"error\":{{\"message\":\"bad key {key}!\"}}}}");
+            let headers = [("content-type", "application/json"), ("x-key", key)];
+            vec![Act::Write(http(status, &headers, body))]
         };
         let one = Provider::first(vec![
-            vec![quoting(401)],
-            vec![quoting(400)],
-            vec![quoting(429)],
-            vec![quoting(500)],
+            quoting(401, "sk-canary-bearer"),
+            quoting(400, "sk-canary-bearer"),
+            quoting(429, "sk-canary-bearer"),
+            quoting(500, "sk-canary-bearer"),
             vec![Act::Reset],
             vec![
                 Act::Write(b"sk-canary-bearer is no HTTP\r\n\r\n".to_vec()),
@@ -53,10 +47,8 @@ async fn neither_logs_nor_metrics_nor_answers_hold_a_secret() {
             stream_reply("one-chat", "hello"),
         ])
         .await;
-        let (two, three) = (
-            Provider::always(vec![quoting(401)]).await,
-            Provider::always(vec![quoting(503)]).await,
-        );
+        let two = Provider::always(quoting(401, "sk-canary-header")).await;
+        let three = Provider::always(quoting(503, "sk-canary-query")).await;
         let config = Config::new()
             .provider("one", &one.base())
             .with("api_key", "\"${CANARY_BEARER}\"")

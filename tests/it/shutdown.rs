@@ -1,7 +1,6 @@
 //! The end, when it is asked for.
 
 use crate::harness::answers::{DONE, event, last, part, sse_head};
-use crate::harness::wire::Framing;
 use crate::harness::*;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -36,7 +35,7 @@ async fn a_stream_in_flight_comes_to_its_end_first() {
     let mut conn = Conn::open(gateway.address).await;
     conn.send(&Request::chat(ASK_STREAM).bytes()).await;
     let head = conn.head().await;
-    conn.body_until(&mut Framing::Chunked, "first").await;
+    conn.body_until(&mut head.framing("POST"), "first").await;
     gateway.signal("TERM");
 
     // Nobody new is let in, and load balancers are told.
@@ -73,8 +72,8 @@ async fn a_stream_that_never_ends_is_cut_when_drain_is_over() {
     let mut gateway = Gateway::start(&Config::one(&provider).server("drain: 2s")).await;
     let mut conn = Conn::open(gateway.address).await;
     conn.send(&Request::chat(ASK_STREAM).bytes()).await;
-    conn.head().await;
-    conn.body_until(&mut Framing::Chunked, "first").await;
+    let head = conn.head().await;
+    conn.body_until(&mut head.framing("POST"), "first").await;
     let start = Instant::now();
     gateway.signal("TERM");
     gateway.exit(ms(10_000)).await;

@@ -116,6 +116,7 @@ impl One<'_> {
         Some(Provider {
             name: self.name.into(),
             index: self.index,
+            vendor: catalog().vendor(self.name, &url.host).into(),
             tls: url.tls,
             verify: self.verify(report, file, &url),
             host: url.host,

@@ -14,7 +14,7 @@ use crate::config::validate::provider::Accounts;
 use crate::config::validate::served::{
     check_fallbacks, check_served, declares, warn_of_unreachable, warn_of_unserved,
 };
-use crate::config::validate::serving::serving;
+use crate::config::validate::serving::{serving, streaming};
 use crate::config::validate::target::targets;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -187,7 +187,7 @@ impl Reader<'_> {
         warn_of_unreachable(report, place, &policy.retry, &targets, &fallback_models);
         let (models, any_model) = match mode {
             Mode::Call => serving(&targets, &matches.models, &fallback_models),
-            Mode::Stream => Default::default(),
+            Mode::Stream => streaming(&targets),
         };
         let route = Route {
             name,

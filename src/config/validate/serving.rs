@@ -48,6 +48,15 @@ pub fn serving(
     (models, served(None, own.into_iter().flatten()))
 }
 
+/// For a route that streams through: whose turn it is, whatever the body holds.
+pub fn streaming(targets: &[Arc<Target>]) -> Serving {
+    let unnamed: Arc<str> = Arc::from("");
+    let candidates = targets
+        .iter()
+        .map(|target| candidate(target, &unnamed, None));
+    (HashMap::new(), served(None, candidates))
+}
+
 /// None where nobody would ever be asked.
 fn served(
     model: Option<Arc<str>>,

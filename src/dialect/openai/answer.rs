@@ -17,6 +17,43 @@ pub fn is_empty(endpoint: Endpoint, body: &[u8]) -> bool {
     }
 }
 
+/// Whether an event of a stream holds something to deliver: text, reasoning, a tool call, or an end
+/// that says more than a bare stop. The first chunk with a role, usage, pings and the like do not.
+pub fn says_something(endpoint: Endpoint, data: &[u8]) -> bool {
+    match endpoint {
+        Endpoint::Chat | Endpoint::Completions => serde_json::from_slice::<Chunk>(data)
+            .is_ok_and(|chunk| chunk.choices.iter().flatten().any(Choice::says_something)),
+        // Typed events: what only opens the answer says nothing yet.
+        _ => serde_json::from_slice::<Typed>(data).is_ok_and(|event| {
+            !event
+                .kind
+                .is_some_and(|kind| OPENING.contains(&kind.get().trim_matches('"')))
+        }),
+    }
+}
+
+/// Events before the first content, of Anthropic's messages and OpenAI's responses.
+const OPENING: [&str; 6] = [
+    "message_start",
+    "ping",
+    "response.created",
+    "response.queued",
+    "response.in_progress",
+    "response.output_item.added",
+];
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Typed<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+}
+
 /// What stands around an answer without being one.
 const ENVELOPE: [&str; 8] = [
     "id",
@@ -33,6 +70,9 @@ const ENVELOPE: [&str; 8] = [
 struct Choice<'a> {
     #[serde(borrow)]
     message: Option<Message<'a>>,
+    /// The message's part in a stream.
+    #[serde(borrow)]
+    delta: Option<Message<'a>>,
     #[serde(borrow)]
     text: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -77,6 +117,14 @@ fn nothing_said(body: &[u8]) -> bool {
 }
 
 impl Choice<'_> {
+    fn says_something(&self) -> bool {
+        let ends = self
+            .finish_reason
+            .is_some_and(|why| !matches!(why.get(), "null" | "\"\"" | "\"stop\"" | "\"error\""));
+        let parts = [&self.message, &self.delta];
+        ends || !absent(self.text) || !parts.into_iter().flatten().all(Message::is_empty)
+    }
+
     fn is_empty(&self) -> bool {
         let bare = self
             .finish_reason

@@ -24,6 +24,15 @@ impl Head {
     pub fn all(&self, name: &str) -> Vec<&str> {
         values(&self.headers, name)
     }
+
+    /// How the body after this head ends.
+    pub fn framing(&self, method: &str) -> Framing {
+        match self.status {
+            101 | 204 | 304 => Framing::None,
+            _ if method == "HEAD" => Framing::None,
+            _ => framing(&self.headers, Framing::UntilClose),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -215,7 +224,7 @@ impl Conn {
 
     /// The body after `head`.
     pub async fn rest(&mut self, head: Head, method: &str) -> Reply {
-        let mut framing = body_framing(&head, method);
+        let mut framing = head.framing(method);
         let mut pieces = Vec::new();
         let mut broken = None;
         loop {
@@ -263,13 +272,5 @@ impl Conn {
         .await;
         out.extend(self.wire.take_buffered());
         out
-    }
-}
-
-pub fn body_framing(head: &Head, method: &str) -> Framing {
-    match head.status {
-        101 | 204 | 304 => Framing::None,
-        _ if method == "HEAD" => Framing::None,
-        _ => framing(&head.headers, Framing::UntilClose),
     }
 }
