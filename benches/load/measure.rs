@@ -11,7 +11,7 @@ use crate::Outcome;
 use crate::client::Client;
 use crate::contenders::{Contender, Contenders};
 use crate::options::Options;
-use crate::scenario::{Load, Scenario};
+use crate::scenario::{Load, Scenario, Stream};
 
 /// What one run gave.
 #[derive(Clone, Default)]
@@ -98,8 +98,10 @@ async fn load(scenario: &Scenario, address: SocketAddr, time: Duration) -> Outco
     let local = LocalSet::new();
     match scenario.load {
         Load::Closed { connections } => {
+            // Streams that begin together stay together; spread over the time of one.
+            let apart = scenario.stream.map_or(Duration::ZERO, Stream::time) / connections as u32;
             local
-                .run_until(closed(request, address, time, connections))
+                .run_until(closed(request, address, time, connections, apart))
                 .await
         }
         Load::Open { per_second } => {
@@ -115,12 +117,14 @@ async fn closed(
     address: SocketAddr,
     time: Duration,
     connections: usize,
+    apart: Duration,
 ) -> Outcome<Vec<Sample>> {
     let end = Instant::now() + time;
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..connections {
+    for index in 0..connections {
         let request = request.clone();
         tasks.spawn_local(async move {
+            tokio::time::sleep(apart * index as u32).await;
             let mut client = Client::connect(address).await?;
             let mut samples = Vec::new();
             while Instant::now() < end {

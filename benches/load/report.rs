@@ -48,53 +48,66 @@ pub fn opening(options: &Options, contenders: &Contenders) {
 
 pub fn table(scenario: &Scenario, runs: &Runs<'_>) {
     println!("\n{}: {}", scenario.name, scenario.title);
-    let rows: Vec<Vec<String>> = match (scenario.load, scenario.stream) {
-        (Load::Open { .. }, _) => runs
-            .iter()
-            .map(|(name, own)| added(name, own, runs))
-            .collect(),
-        (_, None) => runs
-            .iter()
-            .map(|(name, own)| requests(name, own, runs))
-            .collect(),
-        (_, Some(stream)) => {
-            let events = f64::from(stream.events());
-            runs.iter()
-                .map(|(name, own)| streams(name, own, runs, events))
-                .collect()
-        }
+    let (heads, row): (&[&str], Row) = match (scenario.load, scenario.stream) {
+        (Load::Open { .. }, _) => (
+            &["", "p50 ms", "p99 ms", "added p50 ms", "added p99 ms"],
+            open,
+        ),
+        (_, None) => (
+            &[
+                "",
+                "CPU us/request",
+                "x bare",
+                "requests/s",
+                "p50 ms",
+                "p90 ms",
+                "p99 ms",
+                "busy",
+            ],
+            requests,
+        ),
+        (_, Some(stream)) if stream.pace.is_zero() => (
+            &[
+                "",
+                "CPU us/event",
+                "x bare",
+                "events/s",
+                "stream p50 ms",
+                "stream p99 ms",
+                "busy",
+            ],
+            streams_at_once,
+        ),
+        (_, Some(_)) => (
+            &[
+                "",
+                "CPU us/event",
+                "x bare",
+                "first p50 ms",
+                "first p99 ms",
+                "added p50 ms",
+                "added p99 ms",
+                "busy",
+            ],
+            streams_in_time,
+        ),
     };
-    let heads: &[&str] = match (scenario.load, scenario.stream) {
-        (Load::Open { .. }, _) => &[
-            "",
-            "p50 ms",
-            "p99 ms",
-            "added p50 ms",
-            "added p99 ms",
-            "CPU us/request",
-        ],
-        (_, None) => &[
-            "",
-            "CPU us/request",
-            "x bare",
-            "requests/s",
-            "p50 ms",
-            "p90 ms",
-            "p99 ms",
-            "busy",
-        ],
-        (_, Some(_)) => &[
-            "",
-            "CPU us/event",
-            "x bare",
-            "events/s",
-            "first p50 ms",
-            "first p99 ms",
-            "added p50 ms",
-            "added p99 ms",
-            "busy",
-        ],
-    };
+    let events = scenario
+        .stream
+        .map_or(1.0, |stream| f64::from(stream.events()));
+    let rows: Vec<Vec<String>> = runs
+        .iter()
+        .map(|(name, own)| {
+            let mut cells = vec![(*name).to_owned()];
+            cells.extend(row(&Line {
+                name,
+                own,
+                all: runs,
+                events,
+            }));
+            cells
+        })
+        .collect();
     print(heads, &rows);
 }
 
@@ -116,77 +129,96 @@ pub fn memory(contenders: &Contenders) {
     print(&["", "idle", "after the load"], &rows);
 }
 
-fn requests(name: &str, own: &[Run], all: &Runs<'_>) -> Vec<String> {
-    let mut row = vec![name.to_owned()];
-    row.extend(cost(own, all, 1.0));
-    row.push(show(own, 0, |run| Some(run.requests as f64 / run.seconds)));
-    for share in [0.5, 0.9, 0.99] {
-        row.push(show(own, 3, |run| {
-            Some(quantile(&run.latency, share) / 1e3)
-        }));
-    }
-    row.push(busy(own));
+/// One contender among all.
+struct Line<'a> {
+    name: &'a str,
+    own: &'a [Run],
+    all: &'a Runs<'a>,
+    /// In each answer.
+    events: f64,
+}
+
+type Row = fn(&Line<'_>) -> Vec<String>;
+
+fn requests(line: &Line<'_>) -> Vec<String> {
+    let mut row = Vec::from(cost(line));
+    row.push(rate(line));
+    row.extend([0.5, 0.9, 0.99].map(|share| millis(line.own, share, whole)));
+    row.push(busy(line.own));
     row
 }
 
-fn streams(name: &str, own: &[Run], all: &Runs<'_>, events: f64) -> Vec<String> {
-    let mut row = vec![name.to_owned()];
-    row.extend(cost(own, all, events));
-    row.push(show(own, 0, |run| {
-        Some(run.requests as f64 * events / run.seconds)
-    }));
-    for share in [0.5, 0.99] {
-        row.push(show(own, 3, |run| Some(quantile(&run.first, share) / 1e3)));
-    }
-    for share in [0.5, 0.99] {
-        row.push(beyond_direct(name, own, all, |run| {
-            quantile(&run.first, share) / 1e3
-        }));
-    }
-    row.push(busy(own));
+fn streams_at_once(line: &Line<'_>) -> Vec<String> {
+    let mut row = Vec::from(cost(line));
+    row.push(rate(line));
+    row.extend([0.5, 0.99].map(|share| millis(line.own, share, whole)));
+    row.push(busy(line.own));
     row
 }
 
-fn added(name: &str, own: &[Run], all: &Runs<'_>) -> Vec<String> {
-    let mut row = vec![name.to_owned()];
-    for share in [0.5, 0.99] {
-        row.push(show(own, 3, |run| {
-            Some(quantile(&run.latency, share) / 1e3)
-        }));
-    }
-    for share in [0.5, 0.99] {
-        row.push(beyond_direct(name, own, all, |run| {
-            quantile(&run.latency, share) / 1e3
-        }));
-    }
-    row.push(show(own, 1, Run::cpu_per_request));
+fn streams_in_time(line: &Line<'_>) -> Vec<String> {
+    let mut row = Vec::from(cost(line));
+    row.extend([0.5, 0.99].map(|share| millis(line.own, share, first)));
+    row.extend([0.5, 0.99].map(|share| beyond_direct(line, share, first)));
+    row.push(busy(line.own));
     row
 }
 
-/// CPU per so many parts of a request, and how that compares with the bare pass-through.
-fn cost(own: &[Run], all: &Runs<'_>, parts: f64) -> [String; 2] {
+fn open(line: &Line<'_>) -> Vec<String> {
+    let mut row = Vec::from([0.5, 0.99].map(|share| millis(line.own, share, whole)));
+    row.extend([0.5, 0.99].map(|share| beyond_direct(line, share, whole)));
+    row
+}
+
+type Times = fn(&Run) -> &[f64];
+
+fn whole(run: &Run) -> &[f64] {
+    &run.latency
+}
+
+fn first(run: &Run) -> &[f64] {
+    &run.first
+}
+
+fn millis(own: &[Run], share: f64, times: Times) -> String {
+    show(own, 3, |run| Some(quantile(times(run), share) / 1e3))
+}
+
+fn rate(line: &Line<'_>) -> String {
+    show(line.own, 0, |run| {
+        Some(run.requests as f64 * line.events / run.seconds)
+    })
+}
+
+/// CPU for each event of an answer, and how that compares with the bare pass-through.
+fn cost(line: &Line<'_>) -> [String; 2] {
     let median = |runs: &[Run]| Figure::of(runs, Run::cpu_per_request).map(|cpu| cpu.median);
-    let bare = all
+    let bare = line
+        .all
         .iter()
         .find(|(name, _)| *name == BARE)
         .and_then(|(_, runs)| median(runs));
-    let ratio = median(own).zip(bare).map(|(own, bare)| own / bare);
+    let ratio = median(line.own).zip(bare).map(|(own, bare)| own / bare);
     [
-        show(own, 1, |run| run.cpu_per_request().map(|cpu| cpu / parts)),
+        show(line.own, 1, |run| {
+            run.cpu_per_request().map(|cpu| cpu / line.events)
+        }),
         ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}")),
     ]
 }
 
 /// The median over the rounds of what this one took beyond no proxy in the same round.
-fn beyond_direct(name: &str, own: &[Run], all: &Runs<'_>, value: impl Fn(&Run) -> f64) -> String {
-    let direct = all.iter().find(|(name, _)| *name == DIRECT);
-    let Some((_, direct)) = direct.filter(|_| name != DIRECT) else {
+fn beyond_direct(line: &Line<'_>, share: f64, times: Times) -> String {
+    let direct = line.all.iter().find(|(name, _)| *name == DIRECT);
+    let Some((_, direct)) = direct.filter(|_| line.name != DIRECT) else {
         return "-".to_owned();
     };
-    let mut beyond: Vec<f64> = own
+    let millis = |run: &Run| quantile(times(run), share) / 1e3;
+    let mut beyond: Vec<f64> = line
+        .own
         .iter()
         .zip(direct)
-        .map(|(own, direct)| value(own) - value(direct))
+        .map(|(own, direct)| millis(own) - millis(direct))
         .collect();
     beyond.sort_by(f64::total_cmp);
     format!("{:.3}", quantile(&beyond, 0.5))

@@ -1,5 +1,7 @@
 //! What is asked, and how.
 
+use std::time::Duration;
+
 /// One kind of load.
 pub struct Scenario {
     pub name: &'static str,
@@ -21,14 +23,18 @@ pub enum Load {
 #[derive(Clone, Copy)]
 pub struct Stream {
     pub chunks: u32,
-    /// In the mock's words.
-    pub pace: &'static str,
+    pub pace: Duration,
 }
 
 impl Stream {
     /// What a stream carries: role, chunks, finish and end.
     pub fn events(self) -> u32 {
         self.chunks + 3
+    }
+
+    /// How long the provider takes for it.
+    pub fn time(self) -> Duration {
+        self.pace * self.chunks
     }
 }
 
@@ -47,7 +53,7 @@ pub fn all() -> [Scenario; 6] {
         Scenario {
             stream: Some(Stream {
                 chunks: 100,
-                pace: "0ms",
+                pace: Duration::ZERO,
             }),
             ..closed(
                 "stream",
@@ -59,7 +65,7 @@ pub fn all() -> [Scenario; 6] {
         Scenario {
             stream: Some(Stream {
                 chunks: 100,
-                pace: "5ms",
+                pace: Duration::from_millis(5),
             }),
             ..closed(
                 "paced",
@@ -86,7 +92,9 @@ impl Scenario {
         let name = self.name;
         match self.stream {
             None => format!("load/{name}"),
-            Some(Stream { chunks, pace }) => format!("load/{name}+chunks={chunks},pace={pace}"),
+            Some(Stream { chunks, pace }) => {
+                format!("load/{name}+chunks={chunks}+pace={}ms", pace.as_millis())
+            }
         }
     }
 

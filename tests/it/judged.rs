@@ -217,6 +217,12 @@ async fn an_error_as_the_first_event_of_a_stream_is_never_seen() {
         vec![part(": only a comment\n\n"), last()],
         vec![part(DONE), last()],
         vec![part("data: {\"id\":\"of the fi"), Act::Reset],
+        vec![
+            part(role_only("one-chat")),
+            part(format!("data: {error}\n\n")),
+            last(),
+        ],
+        vec![part(role_only("one-chat")), Act::Reset],
     ] {
         let acts: Vec<Act> = [vec![sse_head()], start].concat();
         let one = Provider::always(acts).await;
@@ -232,6 +238,14 @@ async fn an_error_as_the_first_event_of_a_stream_is_never_seen() {
         assert_eq!(reply.text(), expected.concat());
         assert_eq!((one.count(), two.count()), (1, 1));
     }
+}
+
+fn role_only(model: &str) -> String {
+    let data = serde_json::json!({
+        "id": "of the first", "object": "chat.completion.chunk", "created": 1, "model": model,
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": null}]
+    });
+    format!("data: {data}\n\n")
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod bodies;
 mod buffers;
 mod bytes_up;
 mod check;
+mod check_hostile;
 mod endings;
 mod examples;
 mod exhausted;

@@ -107,6 +107,7 @@ async fn one_model_is_found_by_its_id_plain_or_encoded() {
     for path in [
         "/v1/models/acme",
         "/v1/models/secret-name-1",
+        "/v1/models/",
         "/v1/models/%ff%00",
     ] {
         let reply = get(path).await;
