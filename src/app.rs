@@ -14,8 +14,9 @@ use crate::upstream::address::Book;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::apps::http_app::HttpServer;
-use pingora::listeners::TcpSocketOptions;
+use pingora::listeners::ListenerConfig;
 use pingora::listeners::tls::TlsSettings;
+use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
@@ -26,6 +27,10 @@ use std::time::Duration;
 
 /// Connections kept to each provider, per core.
 const POOL: usize = 512;
+/// Each caller's connection holds both, idle or not; bodies are read past the first.
+const READ_BUFFER: usize = 8 * 1024;
+/// Room for a head and a small answer, or for one event, in one write.
+const WRITE_BUFFER: usize = 8 * 1024;
 /// How often a shutdown looks whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -123,15 +128,20 @@ fn check_free(address: SocketAddr) -> Result<(), String> {
 
 fn add_listener(data: &mut Service<Door>, listen: &Listen) -> Result<(), String> {
     let address = listen.address.to_string();
+    let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
     let Some(tls) = &listen.tls else {
-        data.add_tcp(&address);
+        data.add_listener(ListenerConfig::tcp(address).l4_buffer(buffers));
         return Ok(());
     };
     let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
     let mut settings = TlsSettings::intermediate(&cert, &key)
         .map_err(|error| format!("cannot use {cert} and {key} for {address}: {error}"))?;
     settings.enable_h2();
-    data.add_tls_with_settings(&address, Some(TcpSocketOptions::default()), settings);
+    data.add_listener(
+        ListenerConfig::tcp(address)
+            .tls(settings)
+            .l4_buffer(buffers),
+    );
     Ok(())
 }
 

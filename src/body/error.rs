@@ -15,6 +15,7 @@ pub enum ScanError {
     DuplicateModel,
     ModelNotAString,
     EmptyModel,
+    ModelTooLong,
     Malformed { at: usize, expected: &'static str },
 }
 
@@ -23,7 +24,7 @@ impl ScanError {
     pub fn is_about_model(&self) -> bool {
         matches!(
             self,
-            Self::DuplicateModel | Self::ModelNotAString | Self::EmptyModel
+            Self::DuplicateModel | Self::ModelNotAString | Self::EmptyModel | Self::ModelTooLong
         )
     }
 }
@@ -66,6 +67,11 @@ impl fmt::Display for ScanError {
             Self::EmptyModel => {
                 f.write_str("`model` is empty; send the id of a model, as /v1/models lists it.")
             }
+            Self::ModelTooLong => write!(
+                f,
+                "`model` is longer than {} bytes; send the id of a model, as /v1/models lists it.",
+                super::scan::LONGEST_MODEL
+            ),
             Self::Malformed { at, expected } => write!(
                 f,
                 "The request body is not valid JSON: {expected} expected at byte {at}; correct it \

@@ -7,6 +7,9 @@ pub use super::error::ScanError;
 use super::string;
 use super::walk::{RawField, Walk};
 
+/// A model's name is no longer than this, in bytes: it is kept, logged and sent on.
+pub const LONGEST_MODEL: usize = 256;
+
 /// What the gateway needs to know of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan {
@@ -109,6 +112,10 @@ fn read_model(body: &[u8], span: Range<usize>) -> Result<Model, ScanError> {
     if !quoted.starts_with(b"\"") {
         return Err(ScanError::ModelNotAString);
     }
+    // An escape has six bytes at most for each that it stands for: this is too long in any case.
+    if quoted.len() > 6 * LONGEST_MODEL + 2 {
+        return Err(ScanError::ModelTooLong);
+    }
     let Ok(text) = serde_json::from_slice::<String>(quoted) else {
         let expected = "a `model` with valid escapes and no control characters";
         return Err(ScanError::Malformed {
@@ -118,6 +125,9 @@ fn read_model(body: &[u8], span: Range<usize>) -> Result<Model, ScanError> {
     };
     if text.is_empty() {
         return Err(ScanError::EmptyModel);
+    }
+    if text.len() > LONGEST_MODEL {
+        return Err(ScanError::ModelTooLong);
     }
     Ok(Model { span, text })
 }
@@ -174,6 +184,27 @@ mod tests {
             ScanError::Malformed { at: 9, .. }
         ));
         assert_eq!(scan(b"{}").unwrap().model, None);
+    }
+
+    #[test]
+    fn a_model_is_as_long_as_what_it_says() {
+        let body = |name: &str| format!(r#"{{"model":"{name}"}}"#);
+        for (letter, bytes) in [("x", 1), (r"\u0078", 1), ("你", 3), (r"\ud83d\ude00", 4)] {
+            let longest = letter.repeat(LONGEST_MODEL / bytes);
+            assert_eq!(model(&body(&longest)).len(), LONGEST_MODEL / bytes * bytes);
+            let longer = body(&format!("{longest}{letter}"));
+            assert_eq!(error(longer), ScanError::ModelTooLong, "{letter}");
+            assert_eq!(
+                error(body(&letter.repeat(100_000))),
+                ScanError::ModelTooLong
+            );
+        }
+        assert!(ScanError::ModelTooLong.is_about_model());
+        assert!(
+            ScanError::ModelTooLong
+                .to_string()
+                .contains("256 bytes; send")
+        );
     }
 
     #[test]

@@ -315,6 +315,8 @@ pub struct Served {
     /// Canonical id. For a target that names its own model this is the id asked for, or, where
     /// none was, the provider's own name; then it is None here.
     pub model: Option<Arc<str>>,
+    /// The same as a JSON string, quotes included, ready to be spliced into an answer.
+    pub model_json: Option<bytes::Bytes>,
     /// Ascending by tier.
     pub tiers: Vec<Tier>,
 }

@@ -15,6 +15,9 @@ pub struct Size(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeRange(pub Duration, pub Duration);
 
+/// Ten years: no clock can be asked for a moment it does not know.
+const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
+
 /// In milliseconds, largest first.
 const TIMES: [(&str, u64); 5] = [
     ("d", 86_400_000),
@@ -39,7 +42,11 @@ const SIZES: [(&str, u64); 8] = [
 impl Time {
     pub fn parse(text: &str) -> Result<Time, String> {
         let milliseconds = amount(text, &TIMES, "a time such as `10s`, `800ms` or `5m`")?;
-        Ok(Time(Duration::from_millis(milliseconds)))
+        let time = Duration::from_millis(milliseconds);
+        if time > LONGEST {
+            return Err("is longer than ten years; write a time up to `3650d`".to_owned());
+        }
+        Ok(Time(time))
     }
 }
 
@@ -119,7 +126,8 @@ fn scale(number: &str, factor: u64) -> Result<u64, &'static str> {
     if !parts.is_multiple_of(divisor) {
         return Err("is finer than the smallest unit");
     }
-    u64::try_from(scaled + parts / divisor).map_err(|_| TOO_LARGE)
+    let sum = scaled.checked_add(parts / divisor).ok_or(TOO_LARGE)?;
+    u64::try_from(sum).map_err(|_| TOO_LARGE)
 }
 
 impl<'de> Deserialize<'de> for Time {
@@ -183,6 +191,43 @@ mod tests {
                 .starts_with("is backwards")
         );
         assert!(TimeRange::parse("2s").unwrap_err().contains("250ms..2s"));
+    }
+
+    #[test]
+    fn no_number_is_too_large_to_be_refused() {
+        // The largest that can be held, with and without something after the point.
+        let most = u128::MAX;
+        for number in [
+            format!("{most}"),
+            format!("{most}.5"),
+            format!("{}.5", most / 1000),
+        ] {
+            for unit in ["ms", "s", "d"] {
+                assert!(
+                    Time::parse(&format!("{number}{unit}")).is_err(),
+                    "{number}{unit}"
+                );
+            }
+            assert!(Size::parse(&format!("{number}KB")).is_err(), "{number}KB");
+        }
+        for digits in 1..60 {
+            let (whole, fraction) = ("9".repeat(digits), "9".repeat(digits.min(6)));
+            for unit in ["ms", "s", "m", "h", "d"] {
+                let time = Time::parse(&format!("{whole}.{fraction}{unit}"));
+                assert!(time.is_err() || digits < 13, "{digits} digits of {unit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_is_ten_years_at_most() {
+        assert_eq!(Time::parse("3650d").map(|time| time.0), Ok(LONGEST));
+        let longer = format!("{}ms", LONGEST.as_millis() + 1);
+        for text in [longer.as_str(), "3651d", "18446744073709551615ms"] {
+            let problem = Time::parse(text).unwrap_err();
+            assert!(problem.starts_with("is longer than ten years"), "{text}");
+        }
+        assert!(TimeRange::parse("1s..3651d").is_err());
     }
 
     #[test]

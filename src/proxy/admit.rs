@@ -169,13 +169,11 @@ async fn answer(
         timeout,
     } = asked_call;
     let began = Instant::now();
+    let bound = timeout.map(|timeout| call.started + timeout);
     let shared = Arc::clone(&call.shared);
-    let read = intake::read(session, coding, &snapshot.server, &shared.buffers).await;
+    let read = intake::read(session, coding, &snapshot.server, &shared.buffers, bound).await;
     call.tale.waited += began.elapsed();
-    let Body {
-        bytes,
-        reservation: _reservation,
-    } = match read? {
+    let Body { bytes, reservation } = match read? {
         Ok(body) => body,
         Err(failure) => {
             return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
@@ -224,7 +222,6 @@ async fn answer(
         .uri
         .query()
         .map(str::to_owned);
-    let bound = timeout.map(|timeout| call.started + timeout);
     let deadline = call.started + route.timeouts.deadline;
     let job = Job {
         route: &route,
@@ -234,10 +231,11 @@ async fn answer(
         below: endpoint.path(),
         query: query.as_deref(),
         body: bytes,
+        reservation: Some(reservation),
         scan: &scanned,
         started: call.started,
         deadline: bound.map_or(deadline, |bound| bound.min(deadline)),
-        callers_deadline: bound.is_some_and(|bound| bound < deadline),
+        bound,
     };
     run::run(&shared.wires, &shared.metrics, session, job, &mut call.tale).await
 }

@@ -3,13 +3,14 @@
 use crate::proxy::service::Gateway;
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
-use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
-use pingora::time::timeout;
+use pingora::time::{sleep, timeout};
 use pingora_proxy::HttpProxy;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// No request line is shorter than this, and the HTTP/2 preface begins with it and no method.
@@ -21,29 +22,36 @@ const H2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
 pub struct Door {
     header_timeout: Duration,
+    keepalive: Duration,
+    proxy: Arc<HttpProxy<Gateway>>,
     http1: Arc<Speaker>,
-    http2: Arc<Speaker>,
 }
 
 impl Door {
     pub fn new(proxy: HttpProxy<Gateway>, header_timeout: Duration, keepalive: Duration) -> Door {
         let proxy = Arc::new(proxy);
-        let speaker = |h2c| {
-            let mut options = HttpServerOptions::default();
-            options.h2c = h2c;
-            options.h2_idle_timeout = Some(keepalive);
-            // A connection that still has all of these has not had its first request.
-            options.keepalive_request_limit = Some(u32::MAX);
-            Arc::new(Speaker {
-                proxy: Arc::clone(&proxy),
-                header_timeout,
-                options,
-            })
-        };
         Door {
             header_timeout,
-            http1: speaker(false),
-            http2: speaker(true),
+            keepalive,
+            http1: Arc::new(Speaker::new(&proxy, header_timeout, keepalive, false)),
+            proxy,
+        }
+    }
+
+    /// HTTP/2 connections are told apart: one that never sends a request is closed.
+    async fn http2(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let speaker = Speaker::new(&self.proxy, self.header_timeout, self.keepalive, true);
+        let speaker = Arc::new(speaker);
+        let served = speaker.process_new(stream, shutdown);
+        tokio::pin!(served);
+        tokio::select! {
+            stream = &mut served => return stream,
+            () = sleep(self.header_timeout) => {}
+        }
+        if speaker.asked.load(Ordering::Relaxed) {
+            served.await
+        } else {
+            None
         }
     }
 }
@@ -57,7 +65,10 @@ impl ServerApp for Door {
     ) -> Option<Stream> {
         // With TLS the protocol was agreed on in the handshake.
         if stream.get_ssl_digest().is_some() {
-            return self.http1.process_new(stream, shutdown).await;
+            return match stream.selected_alpn_proto() {
+                Some(ALPN::H2) => self.http2(stream, shutdown).await,
+                _ => self.http1.process_new(stream, shutdown).await,
+            };
         }
         let mut first = [0; FIRST.len()];
         timeout(self.header_timeout, stream.try_peek(&mut first))
@@ -72,7 +83,12 @@ impl ServerApp for Door {
             .await
             .ok()?
             .ok()?;
-        self.http2.process_new(stream, shutdown).await
+        self.http2(stream, shutdown).await
+    }
+
+    async fn cleanup(&self) {
+        // Wakes the connections that wait for their next request, so that they close.
+        self.proxy.http_cleanup().await;
     }
 }
 
@@ -81,6 +97,29 @@ struct Speaker {
     proxy: Arc<HttpProxy<Gateway>>,
     header_timeout: Duration,
     options: HttpServerOptions,
+    /// Whether anything has been asked yet.
+    asked: AtomicBool,
+}
+
+impl Speaker {
+    fn new(
+        proxy: &Arc<HttpProxy<Gateway>>,
+        header_timeout: Duration,
+        keepalive: Duration,
+        h2c: bool,
+    ) -> Speaker {
+        let mut options = HttpServerOptions::default();
+        options.h2c = h2c;
+        options.h2_idle_timeout = Some(keepalive);
+        // A connection that still has all of these has not had its first request.
+        options.keepalive_request_limit = Some(u32::MAX);
+        Speaker {
+            proxy: Arc::clone(proxy),
+            header_timeout,
+            options,
+            asked: AtomicBool::new(false),
+        }
+    }
 }
 
 #[async_trait]
@@ -90,6 +129,7 @@ impl HttpServerApp for Speaker {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        self.asked.store(true, Ordering::Relaxed);
         if session.get_keepalive_reuses_remaining() == Some(u32::MAX)
             && session.get_keepalive().is_some()
         {
@@ -109,9 +149,5 @@ impl HttpServerApp for Speaker {
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
         Some(&self.options)
-    }
-
-    async fn http_cleanup(&self) {
-        self.proxy.http_cleanup().await;
     }
 }

@@ -7,11 +7,10 @@ use crate::limits::buffers::{Buffers, Full, Growing, Reservation};
 use crate::proxy::reply;
 use bytes::Bytes;
 use http::header;
-use pingora::ErrorType;
 use pingora::time::timeout;
 use pingora_proxy::Session;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A body and the share of the buffers it holds.
 pub struct Body {
@@ -76,7 +75,10 @@ pub async fn read(
     coding: Option<Coding>,
     server: &Server,
     buffers: &Arc<Buffers>,
+    bound: Option<Instant>,
 ) -> pingora::Result<Result<Body, Failure>> {
+    // One timer for both protocols: Pingora has its own on HTTP/1 alone.
+    session.downstream_session.set_read_timeout(None);
     // What is announced of a compressed body says nothing of its real size.
     let length = announced(session).filter(|_| coding.is_none());
     let mut body = match Growing::new(buffers, length, server.max_body) {
@@ -84,11 +86,11 @@ pub async fn read(
         Err(full) => return Ok(Err(refused(full, server))),
     };
     if reply::expects_continue(session) {
-        session.downstream_session.write_continue_response().await?;
+        reply::write_continue(session).await?;
     }
     match coding {
         None => {
-            while let Some(chunk) = match next(session, server.body_timeout).await? {
+            while let Some(chunk) = match next(session, server.body_timeout, bound).await? {
                 Ok(chunk) => chunk,
                 Err(failure) => return Ok(Err(failure)),
             } {
@@ -105,6 +107,10 @@ pub async fn read(
             }
         }
         Some(coding) => {
+            // The decoder's own memory is the caller's doing too.
+            let Some(_window) = Reservation::new(buffers, coding.window()) else {
+                return Ok(Err(refused(Full::Gateway, server)));
+            };
             let mut inflater = match Inflater::new(coding, body) {
                 Ok(inflater) => inflater,
                 Err(error) => {
@@ -115,7 +121,7 @@ pub async fn read(
                     .cause(error)));
                 }
             };
-            while let Some(chunk) = match next(session, server.body_timeout).await? {
+            while let Some(chunk) = match next(session, server.body_timeout, bound).await? {
                 Ok(chunk) => chunk,
                 Err(failure) => return Ok(Err(failure)),
             } {
@@ -150,19 +156,28 @@ pub async fn read(
 /// The next piece, or why there is none in time.
 async fn next(
     session: &mut Session,
-    wait: Duration,
+    patience: Duration,
+    bound: Option<Instant>,
 ) -> pingora::Result<Result<Option<Bytes>, Failure>> {
+    let left = bound.map(|bound| bound.saturating_duration_since(Instant::now()));
+    let wait = left.map_or(patience, |left| left.min(patience));
     let read = timeout(wait, session.downstream_session.read_request_body()).await;
     match read {
         Ok(Ok(chunk)) => return Ok(Ok(chunk)),
-        // Pingora's own timeout is as long as ours, and may be the first to say so.
-        Ok(Err(error)) if *error.etype() != ErrorType::ReadTimedout => return Err(error),
-        Ok(Err(_)) | Err(_) => {}
+        Ok(Err(error)) => return Err(error.into_down()),
+        Err(_) => {}
     }
-    Ok(Err(Failure::new(
-        Reason::CallerTimeout,
-        format!("nothing of the request's body came for {wait:?}: send it faster"),
-    )))
+    Ok(Err(if wait < patience {
+        Failure::new(
+            Reason::CallerDeadline,
+            "x-overspill-timeout was over before the request's body was there: allow more",
+        )
+    } else {
+        Failure::new(
+            Reason::CallerTimeout,
+            format!("nothing of the request's body came for {patience:?}: send it faster"),
+        )
+    }))
 }
 
 fn refused(full: Full, server: &Server) -> Failure {

@@ -4,8 +4,10 @@ use crate::config::snapshot::Endpoint;
 use crate::error::{Failure, Reason};
 use crate::telemetry::tale::{Attempt, Tale};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Method, Version, header};
 use pingora::http::ResponseHeader;
+use pingora::time::timeout;
+use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -57,15 +59,75 @@ pub async fn send(
     head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(body.len()))?;
     tale.status = head.status.as_u16();
     tale.bytes_out = body.len() as u64;
-    let down = &mut session.downstream_session;
-    down.write_response_header(Box::new(head)).await?;
-    if body.is_empty() {
-        down.finish_body().await?;
-    } else {
-        down.write_response_body(body, true).await?;
+    write_head(session, head).await?;
+    // Pingora leaves the body of an answer to HEAD out on HTTP/1 alone.
+    if session.downstream_session.req_header().method == Method::HEAD {
+        return finish(session).await;
     }
-    drain(session).await;
+    write_body(session, body).await?;
+    finish(session).await?;
+    // Whoever was too slow to send is not waited for again.
+    if !matches!(
+        tale.reason,
+        Some(Reason::CallerTimeout | Reason::CallerDeadline)
+    ) {
+        drain(session).await;
+    }
     Ok(())
+}
+
+/// A body leaves in pieces of this size, so that a slow reader has the patience of a write for
+/// each of them and not for all.
+const PIECE: usize = 64 * 1024;
+
+/// Of all writes to a caller Pingora bounds those of bodies alone.
+pub async fn write_head(session: &mut Session, head: ResponseHeader) -> pingora::Result<()> {
+    let down = &mut session.downstream_session;
+    let patience = down.get_write_timeout();
+    bounded(patience, down.write_response_header(Box::new(head))).await
+}
+
+pub async fn write_body(session: &mut Session, mut body: Bytes) -> pingora::Result<()> {
+    let down = &mut session.downstream_session;
+    while !body.is_empty() {
+        let piece = body.split_to(body.len().min(PIECE));
+        down.write_response_body(piece, false)
+            .await
+            .map_err(|error| error.into_down())?;
+    }
+    Ok(())
+}
+
+pub async fn finish(session: &mut Session) -> pingora::Result<()> {
+    let down = &mut session.downstream_session;
+    let patience = down.get_write_timeout();
+    bounded(patience, down.write_response_body(Bytes::new(), true)).await
+}
+
+pub async fn write_continue(session: &mut Session) -> pingora::Result<()> {
+    let down = &mut session.downstream_session;
+    let patience = down.get_write_timeout();
+    // It is no answer: the connection stays as it is.
+    down.set_close_on_response_before_downstream_finish(false);
+    let written = bounded(patience, down.write_continue_response()).await;
+    let down = &mut session.downstream_session;
+    down.set_close_on_response_before_downstream_finish(true);
+    written
+}
+
+async fn bounded(
+    patience: Option<Duration>,
+    write: impl Future<Output = pingora::Result<()>>,
+) -> pingora::Result<()> {
+    let Some(patience) = patience else {
+        return write.await.map_err(|error| error.into_down());
+    };
+    match timeout(patience, write).await {
+        Ok(written) => written.map_err(|error| error.into_down()),
+        Err(_) => {
+            Err(Error::explain(ErrorType::WriteTimedout, "the caller does not read").into_down())
+        }
+    }
 }
 
 /// A JSON answer with no more to say about itself than its request id.
@@ -206,12 +268,14 @@ async fn drain(session: &mut Session) {
             }
         }
     };
-    let _ = pingora::time::timeout(DRAIN_TIME, swallow).await;
+    let _ = timeout(DRAIN_TIME, swallow).await;
 }
 
 pub fn expects_continue(session: &Session) -> bool {
-    session
-        .downstream_session
-        .get_header(header::EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    let head = session.downstream_session.req_header();
+    head.version != Version::HTTP_10
+        && head
+            .headers
+            .get(header::EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }

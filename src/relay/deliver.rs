@@ -71,7 +71,7 @@ fn renamed(answer: &Whole, model: Option<&Bytes>) -> Bytes {
         whole.extend_from_slice(&pump.finish());
         return whole.freeze();
     }
-    match model_span(&body) {
+    match answer.model.clone().or_else(|| model_span(&body)) {
         Some(span) if body.get(span.clone()) != Some(model) => {
             let edit = Edit {
                 span,
@@ -100,14 +100,18 @@ pub async fn flowing(
             HeaderValue::from_static("chunked"),
         )?;
     }
-    session
-        .downstream_session
-        .write_response_header(Box::new(head))
+    reply::write_head(session, head)
         .await
-        .inspect_err(|_| tale.end(Reason::CallerCancelled))?;
+        .inspect_err(|error| tale.end(callers_fault(error)))?;
     let mut source = answer.source;
-    source.set_patience(manner.idle);
-    let mut passing = Passing::new(answer.is_stream, manner.model.clone());
+    source.set_patience(Some(manner.idle));
+    let is_json = answer
+        .head
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    let model = manner.model.clone().filter(|_| answer.is_stream || is_json);
+    let mut passing = Passing::new(answer.is_stream, model);
     for chunk in answer.held {
         write(session, passing.feed(chunk), tale).await?;
     }
@@ -117,7 +121,7 @@ pub async fn flowing(
             write(session, passing.finish(), tale).await?;
         }
         Some(end) => {
-            source.close().await;
+            drop(source);
             let (reason, message) = match end {
                 End::OutOfTime => (
                     Reason::CallerDeadline,
@@ -144,11 +148,9 @@ pub async fn flowing(
             write(session, event, tale).await?;
         }
     }
-    session
-        .downstream_session
-        .write_response_body(Bytes::new(), true)
+    reply::finish(session)
         .await
-        .inspect_err(|_| tale.end(Reason::CallerCancelled))
+        .inspect_err(|error| tale.end(callers_fault(error)))
 }
 
 /// Why an answer ends before its own end.
@@ -171,6 +173,8 @@ async fn pass(
     bound: Option<Instant>,
     tale: &mut Tale,
 ) -> pingora::Result<Option<End>> {
+    let out_of_time = until(bound);
+    tokio::pin!(out_of_time);
     loop {
         let read = tokio::select! {
             biased;
@@ -179,7 +183,7 @@ async fn pass(
                 return Err(gone);
             }
             read = source.next() => read,
-            () = until(bound), if bound.is_some() => return Ok(Some(End::OutOfTime)),
+            () = &mut out_of_time, if bound.is_some() => return Ok(Some(End::OutOfTime)),
         };
         match read {
             Ok(Some(chunk)) => write(session, passing.feed(chunk), tale).await?,
@@ -204,16 +208,16 @@ async fn write(session: &mut Session, bytes: Bytes, tale: &mut Tale) -> pingora:
         return Ok(());
     }
     tale.bytes_out += bytes.len() as u64;
-    session
-        .downstream_session
-        .write_response_body(bytes, false)
+    reply::write_body(session, bytes)
         .await
-        .inspect_err(|error| {
-            tale.end(match error.etype() {
-                ErrorType::WriteTimedout => Reason::CallerTimeout,
-                _ => Reason::CallerCancelled,
-            });
-        })
+        .inspect_err(|error| tale.end(callers_fault(error)))
+}
+
+fn callers_fault(error: &Error) -> Reason {
+    match error.etype() {
+        ErrorType::WriteTimedout => Reason::CallerTimeout,
+        _ => Reason::CallerCancelled,
+    }
 }
 
 /// A stream that breaks says so itself, and does not say that it is done.

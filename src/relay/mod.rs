@@ -1,11 +1,12 @@
 //! One request, tried at one target after the other until an answer goes to the caller.
 //!
-//! `commit` and `pump` turn bytes into decisions and know nothing of sockets; `source` and
-//! `attempt` are the upstream side, `deliver` the caller's, `run` the loop around them.
+//! `commit` and `pump` turn bytes into decisions and know nothing of sockets; `exchange`, `source`
+//! and `attempt` are the upstream side, `deliver` the caller's, `run` the loop around them.
 
 pub mod attempt;
 pub mod commit;
 pub mod deliver;
+pub mod exchange;
 pub mod pump;
 pub mod run;
 pub mod source;

@@ -104,3 +104,51 @@ fn put(out: &mut BytesMut, event: &Event, found: Option<std::ops::Range<usize>>,
         None => out.put_slice(raw),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a stream becomes when it arrives in pieces of this size.
+    fn pass(stream: &[u8], step: usize, largest: usize) -> Vec<u8> {
+        let mut pump = Pump {
+            model: Some(Bytes::from_static(b"\"ours\"")),
+            splitter: Splitter::new(largest),
+            out: BytesMut::new(),
+        };
+        let mut out = Vec::new();
+        for chunk in stream.chunks(step) {
+            out.extend_from_slice(&pump.feed(Bytes::copy_from_slice(chunk)));
+        }
+        out.extend_from_slice(&pump.finish());
+        out
+    }
+
+    #[test]
+    fn the_model_changes_however_a_stream_is_cut() {
+        let stream = "data: {\"model\":\"theirs\",\"n\":1}\r\n\r\n: ping\n\n\
+                      data: {\"model\":\"ours\"}\n\ndata: [DONE]\n\ndata: {\"model\":\"theirs\"}";
+        let wanted = stream.replace("theirs", "ours");
+        for step in 1..=stream.len() {
+            assert_eq!(pass(stream.as_bytes(), step, 100), wanted.as_bytes());
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_of_an_event_too_large_to_look_into_nor_after_it() {
+        let event = "data: {\"model\":\"theirs\"}\n\n";
+        let large = format!(
+            "data: {{\"model\":\"theirs\",\"x\":\"{}\"}}\n\n",
+            "x".repeat(300)
+        );
+        let stream = format!("{event}{large}{event}{event}data: tail");
+        let changed = stream.replacen("theirs", "ours", 1);
+        for step in 1..=stream.len() {
+            let out = pass(stream.as_bytes(), step, 100);
+            // A chunk that holds the large event whole needs no bound.
+            let whole = out == stream.replace("theirs", "ours").as_bytes();
+            assert!(whole || out == changed.as_bytes(), "by {step}");
+            assert!(!whole || step > 100, "by {step}");
+        }
+    }
+}

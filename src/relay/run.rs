@@ -7,18 +7,20 @@ use crate::dialect::openai::normalise::{Shape, normalise};
 use crate::dialect::redact::redact;
 use crate::error::{Failure, Reason};
 use crate::failover::{Following, Happened, Meaning, Standing, Verdict, judge};
+use crate::limits::buffers::Reservation;
 use crate::proxy::reply;
 use crate::relay::Wires;
-use crate::relay::attempt::{self, Failed, Opened, Request, Whole};
+use crate::relay::attempt::{self, Failed, Opened, Whole};
 use crate::relay::deliver::{self, Manner};
+use crate::relay::exchange::Request;
 use crate::routing::plan::Step;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tale::{Attempt, Tale};
-use crate::upstream::rewrite;
+use crate::upstream::outline::Outline;
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use pingora::http::ResponseHeader;
-use pingora::time::{sleep, timeout};
+use pingora::time::sleep;
 use pingora_proxy::Session;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,11 +36,14 @@ pub struct Job<'a> {
     pub below: &'a str,
     pub query: Option<&'a str>,
     pub body: Bytes,
+    /// The body's share of all that may be held.
+    pub reservation: Option<Reservation>,
     pub scan: &'a Scan,
     pub started: Instant,
+    /// Of the work up to the commit.
     pub deadline: Instant,
-    /// The deadline is the caller's own wish.
-    pub callers_deadline: bool,
+    /// The caller's own bound on the whole.
+    pub bound: Option<Instant>,
 }
 
 /// What is left of a failed attempt until one succeeds.
@@ -55,6 +60,7 @@ struct Last<'a> {
 /// A provider's answer, what it means where it is an error, and whose it was in the plan.
 struct Said<'a> {
     whole: Whole,
+    reason: Reason,
     meaning: Option<Meaning>,
     step: &'a Step<'a>,
 }
@@ -75,46 +81,26 @@ pub async fn run(
     let mut last = Last::default();
     while let Some(step) = job.steps.get(at) {
         let now = Instant::now();
-        let left = job.deadline.saturating_duration_since(now);
-        if left.is_zero() {
+        if now >= job.deadline {
             return out_of_time(session, &job, tale).await;
         }
         tries += 1;
         if body_left {
             metrics.maybe_billed_twice.inc();
         }
-        let request = prepare(session, &job, step)?;
+        let request = prepare(session, &job, step);
         let opened = tokio::select! {
             biased;
             gone = deliver::gone(session) => Err(gone),
-            opened = timeout(left, attempt::open(wires, request)) => Ok(opened),
+            opened = attempt::open(wires, request) => Ok(opened),
         };
         let took = now.elapsed();
         tale.waited += took;
         let opened = match opened {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(_)) => {
-                note(
-                    metrics,
-                    &job,
-                    step,
-                    tale,
-                    None,
-                    Some(Reason::ProviderTimeout),
-                    took,
-                );
-                return out_of_time(session, &job, tale).await;
-            }
+            Ok(opened) => opened,
             Err(gone) => {
-                note(
-                    metrics,
-                    &job,
-                    step,
-                    tale,
-                    None,
-                    Some(Reason::CallerCancelled),
-                    took,
-                );
+                let reason = Some(Reason::CallerCancelled);
+                note(metrics, &job, step, tale, None, reason, took);
                 tale.end(Reason::CallerCancelled);
                 return Err(gone);
             }
@@ -135,6 +121,7 @@ pub async fn run(
                 );
                 // Committed: nothing will be sent again, so the memory is others'.
                 job.body = Bytes::new();
+                job.reservation = None;
                 let manner = manner(&job, step);
                 return deliver::flowing(wires, session, *flowing, &manner, tale).await;
             }
@@ -156,6 +143,9 @@ pub async fn run(
             backoff_step: backoffs,
             jitter: rand::random(),
         };
+        if standing.time_left.is_zero() {
+            return out_of_time(session, &job, tale).await;
+        }
         let verdict = judge(&failed.happened, &standing);
         last.take(*failed, reason, step);
         let (next, after) = match verdict {
@@ -210,6 +200,7 @@ impl<'a> Last<'a> {
             };
             self.answer = Some(Said {
                 whole,
+                reason,
                 meaning,
                 step,
             });
@@ -217,31 +208,31 @@ impl<'a> Last<'a> {
     }
 }
 
-fn prepare<'a>(session: &Session, job: &Job<'a>, step: &Step<'a>) -> pingora::Result<Request<'a>> {
+fn prepare<'a>(session: &Session, job: &Job<'a>, step: &Step<'a>) -> Request<'a> {
     let target = &step.candidate.target;
     let provider = &target.provider;
     let body = body(job, step);
     let timeouts = &job.route.timeouts;
-    let head = rewrite::call(
-        provider,
-        job.below,
-        job.query,
-        &session.downstream_session.req_header().headers,
-        &job.route.forward,
-        body.len(),
-    )?;
-    Ok(Request {
+    Request {
         provider,
         endpoint: job.endpoint,
-        head,
+        outline: Outline::new(
+            provider,
+            job.below,
+            job.query,
+            &session.downstream_session.req_header().headers,
+            &job.route.forward,
+        ),
         body,
         connect: timeouts.connect,
+        write: timeouts.idle,
         answer: if job.scan.stream {
             timeouts.first_byte
         } else {
             timeouts.response
         },
-    })
+        deadline: job.deadline,
+    }
 }
 
 /// Every attempt starts from the caller's own bytes.
@@ -257,14 +248,17 @@ fn body(job: &Job<'_>, step: &Step<'_>) -> Pieces {
 fn manner<'a>(job: &Job<'a>, step: &Step<'a>) -> Manner<'a> {
     let model = match job.route.response_model {
         ResponseModel::Upstream => None,
-        ResponseModel::Canonical => serde_json::to_vec(step.model).ok().map(Bytes::from),
+        ResponseModel::Canonical => step
+            .model_json
+            .cloned()
+            .or_else(|| serde_json::to_vec(step.model).ok().map(Bytes::from)),
     };
     Manner {
         endpoint: job.endpoint,
         forward: &job.route.forward,
         model,
         idle: job.route.timeouts.idle,
-        bound: job.callers_deadline.then_some(job.deadline),
+        bound: job.bound,
     }
 }
 
@@ -292,7 +286,11 @@ fn note(
         reason,
         took,
     });
-    tale.provider = Some(Arc::clone(provider));
+    answers(step, tale);
+}
+
+fn answers(step: &Step<'_>, tale: &mut Tale) {
+    tale.provider = Some(Arc::clone(&step.candidate.target.provider.name));
     tale.label = Some(Arc::clone(step.label));
     if tale.served.as_deref() != Some(step.model) {
         tale.served = Some(step.model.to_owned());
@@ -348,7 +346,7 @@ fn wider(steps: &[Step<'_>], at: usize) -> Option<usize> {
 }
 
 async fn out_of_time(session: &mut Session, job: &Job<'_>, tale: &mut Tale) -> pingora::Result<()> {
-    let failure = if job.callers_deadline {
+    let failure = if job.bound.is_some_and(|bound| bound <= job.deadline) {
         Failure::new(
             Reason::CallerDeadline,
             "no answer within x-overspill-timeout: allow more, or ask for less",
@@ -378,6 +376,7 @@ async fn give_up(
         .filter(|said| said.meaning.is_some() || reason == Reason::ProviderEmpty);
     let Some(Said {
         whole,
+        reason,
         meaning,
         step,
     }) = said
@@ -390,6 +389,8 @@ async fn give_up(
     };
     tale.end(reason);
     tale.cause = last.cause;
+    // Whose words these are: the last provider may have said nothing at all.
+    answers(step, tale);
     let Some(meaning) = meaning else {
         // A 200 with nothing in it goes out as it came.
         return deliver::whole(session, whole, &manner(job, step), tale).await;

@@ -6,7 +6,6 @@ use crate::upstream::peer::IDLE;
 use bytes::Bytes;
 use http::header;
 use pingora::ErrorType;
-use pingora::connectors::http::Connector;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
@@ -15,8 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub struct Source {
-    session: HttpSession,
+    /// Large, and moved often: on the heap.
+    session: Box<HttpSession>,
     peer: Arc<HttpPeer>,
+    /// The request went out whole: what comes after it on this connection is a new one.
+    reusable: bool,
     inflater: Option<Box<Inflater<Capped>>>,
     /// Received, not yet inflated.
     packed: Bytes,
@@ -36,7 +38,11 @@ pub enum Broken {
 
 impl Source {
     /// For a session whose response head has been read.
-    pub fn new(session: HttpSession, peer: Arc<HttpPeer>) -> Result<Source, Broken> {
+    pub fn new(
+        session: Box<HttpSession>,
+        peer: Arc<HttpPeer>,
+        reusable: bool,
+    ) -> Result<Source, Broken> {
         let encoding = session
             .response_header()
             .and_then(|head| head.headers.get(header::CONTENT_ENCODING));
@@ -55,6 +61,7 @@ impl Source {
         Ok(Source {
             session,
             peer,
+            reusable,
             inflater,
             packed: Bytes::new(),
             ended: false,
@@ -66,8 +73,8 @@ impl Source {
     }
 
     /// How long a read may wait for the next byte.
-    pub fn set_patience(&mut self, wait: Duration) {
-        self.session.set_read_timeout(Some(wait));
+    pub fn set_patience(&mut self, wait: Option<Duration>) {
+        self.session.set_read_timeout(wait);
     }
 
     /// The next bytes; None at the end of the answer. Safe to abandon while it waits.
@@ -122,24 +129,20 @@ impl Source {
 
     /// Whether the whole answer has been read.
     pub fn is_done(&mut self) -> bool {
-        self.packed.is_empty() && (self.ended || self.session.response_done())
+        // What a decoder still holds comes out when it is told of the end.
+        self.inflater.is_none() && (self.ended || self.session.response_done())
     }
 
-    /// Back into the pool, for the next request. Only after the end.
+    /// Back into the pool, for the next request. Only after the end; otherwise it is just dropped,
+    /// which closes it: the provider sees that nobody wants the rest.
     pub async fn release(self, wires: &Wires) {
-        release(self.session, &self.peer, &wires.connector).await;
+        if self.reusable {
+            wires
+                .connector
+                .release_http_session(*self.session, &*self.peer, Some(IDLE))
+                .await;
+        }
     }
-
-    /// Closed at once: the provider sees that nobody wants the rest.
-    pub async fn close(mut self) {
-        self.session.shutdown().await;
-    }
-}
-
-async fn release(session: HttpSession, peer: &Arc<HttpPeer>, connector: &Connector) {
-    connector
-        .release_http_session(session, &**peer, Some(IDLE))
-        .await;
 }
 
 fn broken(error: &pingora::Error) -> Broken {

@@ -1,6 +1,7 @@
 //! The targets for one request, in the order in which they are to be tried.
 
 use crate::config::snapshot::{Candidate, Endpoint, Route, Served};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// One entry of the plan.
@@ -9,6 +10,8 @@ pub struct Step<'r> {
     pub candidate: &'r Candidate,
     /// The canonical id of what answers here.
     pub model: &'r str,
+    /// The same as a JSON string, where it was known before the request.
+    pub model_json: Option<&'r Bytes>,
     /// The same for metrics: always a name from the configuration.
     pub label: &'r Arc<str>,
     /// Rises with every tier and every other model: entering a higher one is spilling.
@@ -61,6 +64,7 @@ fn add<'r>(
                     .as_deref()
                     .or(asked)
                     .unwrap_or(&candidate.upstream_model),
+                model_json: served.model_json.as_ref(),
                 label: served.model.as_ref().unwrap_or(&candidate.upstream_model),
                 rank: *rank,
             });

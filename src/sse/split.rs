@@ -22,8 +22,8 @@ pub struct Splitter {
     overflowed: bool,
 }
 
-/// An event grew beyond the bound before it ended. The stream has to be given up: nothing more
-/// comes out of it.
+/// An event grew beyond the bound before it ended. No more events come of this stream: its bytes are
+/// to be had with [`Splitter::take_tail`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow {
     pub max_event: usize,
@@ -58,9 +58,8 @@ impl Splitter {
     /// next ones; what is left over otherwise is copied.
     pub fn push(&mut self, chunk: Bytes) {
         if self.overflowed {
-            return;
-        }
-        if self.chunk.is_empty() {
+            self.partial.extend_from_slice(&chunk);
+        } else if self.chunk.is_empty() {
             self.chunk = chunk;
         } else {
             self.chunk = [self.chunk.as_ref(), chunk.as_ref()].concat().into();
@@ -77,15 +76,11 @@ impl Splitter {
             return None;
         }
         let Some(length) = self.event_end() else {
-            if self.partial.len() + self.chunk.len() > self.max_event {
-                self.overflowed = true;
-                return Some(Err(Overflow {
-                    max_event: self.max_event,
-                }));
-            }
+            self.overflowed = self.partial.len() + self.chunk.len() > self.max_event;
             self.partial.extend_from_slice(&self.chunk);
             self.chunk = Bytes::new();
-            return None;
+            let max_event = self.max_event;
+            return self.overflowed.then_some(Err(Overflow { max_event }));
         };
         let head = self.chunk.split_to(length);
         let raw = if self.partial.is_empty() {
@@ -97,14 +92,15 @@ impl Splitter {
         Some(Ok(Event::after(std::mem::take(&mut self.mark), raw)))
     }
 
-    /// The beginning of an event that has not ended yet.
-    pub fn tail(&self) -> &[u8] {
-        &self.partial
-    }
-
-    /// Gives away the unfinished event, at the end of a stream.
+    /// Gives away all that was pushed and is no event yet: the end of a stream, or of looking into
+    /// it.
     pub fn take_tail(&mut self) -> Bytes {
         self.place = Place::LineStart { after_cr: false };
+        let chunk = std::mem::take(&mut self.chunk);
+        if self.partial.is_empty() {
+            return chunk;
+        }
+        self.partial.extend_from_slice(&chunk);
         self.partial.split().freeze()
     }
 }
@@ -242,7 +238,7 @@ pub(super) mod tests {
         splitter.push(Bytes::from_static(b"\ndata: b\r\n"));
         assert_eq!(splitter.next().unwrap().unwrap().raw(), "data: a\r\n\r\n");
         assert_eq!(splitter.next(), None);
-        assert_eq!(splitter.tail(), b"data: b\r\n");
+        assert_eq!(splitter.take_tail(), "data: b\r\n");
 
         let mut splitter = Splitter::new(100);
         splitter.push(Bytes::from_static(b"data: a\r\r"));
@@ -287,6 +283,15 @@ pub(super) mod tests {
         assert_eq!(splitter.next(), Some(Err(Overflow { max_event: 10 })));
         splitter.push(Bytes::from_static(b"\n\n"));
         assert_eq!(splitter.next(), None);
-        assert_eq!(splitter.tail(), b"data: 5678");
+        assert_eq!(splitter.take_tail(), "data: 56789\n\n");
+    }
+
+    #[test]
+    fn the_tail_is_all_that_did_not_become_an_event() {
+        let mut splitter = Splitter::new(100);
+        splitter.push(Bytes::from_static(b"data: a\n\ndata: b\n\nda"));
+        assert!(splitter.next().unwrap().is_ok());
+        assert_eq!(splitter.take_tail(), "data: b\n\nda");
+        assert_eq!(splitter.take_tail(), "");
     }
 }

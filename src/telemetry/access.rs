@@ -3,9 +3,11 @@
 
 use prometheus::IntCounter;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 /// What became of one request.
 #[derive(Debug, Default, Serialize)]
@@ -52,6 +54,11 @@ pub enum Shape {
 
 /// Room for this many lines while the writer is busy.
 const BACKLOG: usize = 8192;
+/// Written at once, and kept allocated.
+const BATCH: usize = 64 * 1024;
+/// How late a line may be. A writer that waits for the next line has to be woken by the request
+/// that brings it; one that rests costs the requests nothing.
+const REST: Duration = Duration::from_millis(5);
 
 pub struct AccessLog {
     sender: SyncSender<Record>,
@@ -63,7 +70,11 @@ impl AccessLog {
         let (sender, receiver) = sync_channel(BACKLOG);
         std::thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write_all(&receiver, shape))?;
+            .spawn(move || {
+                write_all(&receiver, shape, std::io::stdout(), || {
+                    std::thread::sleep(REST);
+                });
+            })?;
         Ok(AccessLog { sender, dropped })
     }
 
@@ -74,21 +85,32 @@ impl AccessLog {
     }
 }
 
-/// Writes until the last sender is gone: whatever is waiting goes out in one write.
-fn write_all(receiver: &Receiver<Record>, shape: Shape) {
-    let mut lines = Vec::with_capacity(16 * 1024);
+/// Writes until the last sender is gone: whatever is waiting goes out in one write, and it rests
+/// when nothing is left.
+fn write_all(receiver: &Receiver<Record>, shape: Shape, mut out: impl Write, rest: impl Fn()) {
+    let mut lines = Vec::new();
     while let Ok(record) = receiver.recv() {
-        lines.clear();
         render(&record, shape, &mut lines);
-        while lines.len() < 64 * 1024 {
-            let Ok(record) = receiver.try_recv() else {
-                break;
-            };
-            render(&record, shape, &mut lines);
+        let mut more = true;
+        while more && lines.len() < BATCH {
+            match receiver.try_recv() {
+                Ok(record) => render(&record, shape, &mut lines),
+                Err(_) => more = false,
+            }
         }
         // Standard output gone is nobody's reason to stop serving.
-        let _ = std::io::stdout().lock().write_all(&lines);
+        let _ = out.write_all(&lines);
+        empty(&mut lines);
+        if !more {
+            rest();
+        }
     }
+}
+
+/// One giant line is no reason to hold its memory for ever.
+fn empty(lines: &mut Vec<u8>) {
+    lines.clear();
+    lines.shrink_to(2 * BATCH);
 }
 
 fn render(record: &Record, shape: Shape, lines: &mut Vec<u8>) {
@@ -103,12 +125,12 @@ fn render(record: &Record, shape: Shape, lines: &mut Vec<u8>) {
                 lines,
                 "{} {} {} {} {} model={} served={} provider={} attempts={} {}ms {}",
                 record.status,
-                record.method,
-                record.path,
+                printable(&record.method),
+                printable(&record.path),
                 record.reason,
-                record.request_id,
+                printable(&record.request_id),
                 record.model.as_deref().map_or("-".into(), printable),
-                record.served.as_deref().unwrap_or("-"),
+                record.served.as_deref().map_or("-".into(), printable),
                 record.provider.as_deref().unwrap_or("-"),
                 record.attempts,
                 record.duration_ms,
@@ -118,10 +140,10 @@ fn render(record: &Record, shape: Shape, lines: &mut Vec<u8>) {
     }
 }
 
-/// What a caller sent, without the control characters that would forge a line.
-fn printable(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.chars().any(char::is_control) {
-        text.escape_debug().to_string().into()
+/// What a caller sent, quoted where it could forge a line or a field.
+fn printable(text: &str) -> Cow<'_, str> {
+    if text.is_empty() || text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '"') {
+        format!("{text:?}").into()
     } else {
         text.into()
     }
@@ -130,17 +152,94 @@ fn printable(text: &str) -> std::borrow::Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
 
     #[test]
     fn a_caller_cannot_forge_a_line() {
-        let record = Record {
-            model: Some("x\n200 GET /forged".to_owned()),
-            ..Record::default()
-        };
-        for shape in [Shape::Json, Shape::Text] {
-            let mut lines = Vec::new();
-            render(&record, shape, &mut lines);
-            assert_eq!(lines.iter().filter(|&&byte| byte == b'\n').count(), 1);
+        // A line feed, next line, a control sequence, and a line separator.
+        for forged in [
+            "x\n200 GET",
+            "x\u{85}200",
+            "x\u{9b}2J",
+            "x\u{2028}200",
+            "x served=y",
+        ] {
+            let text = || forged.to_owned();
+            let record = Record {
+                method: text(),
+                path: text(),
+                request_id: text(),
+                model: Some(text()),
+                served: Some(text()),
+                ..Record::default()
+            };
+            for shape in [Shape::Json, Shape::Text] {
+                let mut lines = Vec::new();
+                render(&record, shape, &mut lines);
+                assert_eq!(lines.iter().filter(|&&byte| byte == b'\n').count(), 1);
+                let line = String::from_utf8(lines).unwrap();
+                let line = line.strip_suffix('\n').unwrap();
+                if shape == Shape::Text {
+                    assert!(!line.contains(char::is_control), "{line:?}");
+                    assert!(!line.contains('\u{2028}'), "{line:?}");
+                    assert_eq!(line.matches(&format!("{forged:?}")).count(), 5, "{line}");
+                }
+            }
         }
+    }
+
+    /// What was written each time.
+    struct Writes(Arc<Mutex<Vec<usize>>>);
+
+    impl Write for Writes {
+        fn write(&mut self, lines: &[u8]) -> std::io::Result<usize> {
+            let count = lines.iter().filter(|&&byte| byte == b'\n').count();
+            self.0.lock().unwrap().push(count);
+            Ok(lines.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_comes_while_the_writer_rests_goes_out_at_once_and_nothing_is_lost() {
+        let (sender, receiver) = sync_channel(BACKLOG);
+        let send = |count| (0..count).for_each(|_| sender.send(Record::default()).unwrap());
+        let (resting, rested) = sync_channel(0);
+        let (go_on, gone_on) = sync_channel::<()>(0);
+        let writes = Arc::new(Mutex::new(Vec::new()));
+        let out = Writes(Arc::clone(&writes));
+        let writer = std::thread::spawn(move || {
+            write_all(&receiver, Shape::Text, out, || {
+                let _ = resting.send(());
+                let _ = gone_on.recv();
+            });
+        });
+        let lines_of_a_batch = {
+            let mut line = Vec::new();
+            render(&Record::default(), Shape::Text, &mut line);
+            BATCH.div_ceil(line.len())
+        };
+        send(1);
+        for count in [3, lines_of_a_batch + 1, 2] {
+            rested.recv().unwrap();
+            send(count);
+            go_on.send(()).unwrap();
+        }
+        rested.recv().unwrap();
+        drop(sender);
+        drop((rested, go_on));
+        writer.join().unwrap();
+        // Only the batch that was full is followed by the next without a rest.
+        assert_eq!(*writes.lock().unwrap(), [1, 3, lines_of_a_batch, 1, 2]);
+    }
+
+    #[test]
+    fn memory_of_a_giant_line_is_given_back() {
+        let mut lines = vec![b'x'; 10 * BATCH];
+        empty(&mut lines);
+        assert!(lines.is_empty() && lines.capacity() <= 2 * BATCH);
     }
 }

@@ -11,9 +11,11 @@ use pingora::upstreams::peer::HttpPeer;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::JoinHandle;
 
 /// An answer is used at least this long, however short its own time to live.
 const SHORTEST: Duration = Duration::from_secs(5);
@@ -55,12 +57,16 @@ impl Iterator for Choice {
 pub struct Addresses {
     provider: Arc<Provider>,
     answer: ArcSwapOption<Answer>,
-    refreshing: AtomicBool,
+    /// Whose lock it is asks the resolver: one at a time.
+    asking: Arc<Mutex<LastFailure>>,
     turn: AtomicUsize,
 }
 
+/// When and why the resolver did not answer, unless it has since.
+type LastFailure = Option<(Instant, Unresolved)>;
+
 /// Why there is no address.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Unresolved(String);
 
 impl fmt::Display for Unresolved {
@@ -83,31 +89,25 @@ impl Addresses {
         Arc::new(Addresses {
             provider,
             answer: ArcSwapOption::new(literal),
-            refreshing: AtomicBool::new(false),
+            asking: Arc::default(),
             turn: AtomicUsize::new(0),
         })
     }
 
-    /// The addresses, the next in turn first. Waits for a resolver only when nothing is known yet: an answer
-    /// past its time is used once more while a new one is fetched, and a dead resolver leaves the
-    /// last answer standing.
+    /// The addresses, the next in turn first. Waits for a resolver only when nothing is known yet:
+    /// an answer past its time is used once more while a new one is fetched, and a dead resolver
+    /// leaves the last answer standing.
     pub async fn choose(self: &Arc<Self>, now: Instant) -> Result<Choice, Unresolved> {
-        if let Some(answer) = self.answer.load_full() {
-            if now >= answer.fresh_until && !self.refreshing.swap(true, Ordering::AcqRel) {
-                let addresses = Arc::clone(self);
-                tokio::spawn(async move {
-                    if let Err(unresolved) = addresses.refresh().await {
-                        tracing::warn!(
-                            provider = &*addresses.provider.name,
-                            "{unresolved}; the last addresses stay in use"
-                        );
-                    }
-                    addresses.refreshing.store(false, Ordering::Release);
-                });
+        let resolved = || resolve(Arc::clone(&self.provider));
+        let answer = match self.answer.load_full() {
+            Some(answer) => {
+                if now >= answer.fresh_until {
+                    self.refresh(now, resolved());
+                }
+                answer
             }
-            return Ok(self.pick(answer));
-        }
-        let answer = self.refresh().await?;
+            None => self.first(resolved()).await?,
+        };
         Ok(self.pick(answer))
     }
 
@@ -119,32 +119,93 @@ impl Addresses {
         }
     }
 
-    async fn refresh(&self) -> Result<Arc<Answer>, Unresolved> {
-        let host = &self.provider.host;
-        let lookup = resolver()?
-            .lookup_ip(host.as_str())
-            .await
-            .map_err(|error| Unresolved(format!("cannot resolve {host}: {error}")))?;
-        let now = Instant::now();
-        let fresh_until = lookup.valid_until().clamp(now + SHORTEST, now + LONGEST);
-        let mut ips: Vec<IpAddr> = lookup.iter().collect();
-        ips.sort_by_key(IpAddr::is_ipv6);
-        if ips.is_empty() {
-            return Err(Unresolved(format!("{host} resolves to no address")));
+    /// Asks behind the callers' backs, unless somebody does, or did in vain a moment ago.
+    fn refresh(self: &Arc<Self>, now: Instant, resolved: impl Resolved) {
+        let Ok(asking) = Arc::clone(&self.asking).try_lock_owned() else {
+            return;
+        };
+        let in_vain = |failed: &(Instant, Unresolved)| now < failed.0 + SHORTEST;
+        if !asking.as_ref().is_some_and(in_vain) {
+            drop(self.ask(asking, resolved));
         }
-        let v4 = ips.iter().filter(|ip| ip.is_ipv4()).count();
-        let port = self.provider.port;
-        let answer = Arc::new(Answer {
-            turning: if v4 > 0 { v4 } else { ips.len() },
-            peers: ips
-                .into_iter()
-                .map(|ip| Arc::new(peer(&self.provider, SocketAddr::new(ip, port))))
-                .collect(),
-            fresh_until,
-        });
-        self.answer.store(Some(Arc::clone(&answer)));
-        Ok(answer)
     }
+
+    /// The first answer, asked for once for all who wait for it. They share a failure too:
+    /// otherwise each would wait for its own, one after another.
+    async fn first(self: &Arc<Self>, resolved: impl Resolved) -> Result<Arc<Answer>, Unresolved> {
+        let began = Instant::now();
+        let asking = Arc::clone(&self.asking).lock_owned().await;
+        if let Some(answer) = self.answer.load_full() {
+            return Ok(answer);
+        }
+        if let Some((at, unresolved)) = &*asking
+            && *at >= began
+        {
+            return Err(unresolved.clone());
+        }
+        self.ask(asking, resolved).await.unwrap_or_else(|_| {
+            let host = &self.provider.host;
+            Err(Unresolved(format!("the lookup of {host} was given up")))
+        })
+    }
+
+    /// In a task of its own, so that a caller who leaves takes nothing from the others. The lock
+    /// goes with it, and is free again however the task ends.
+    fn ask(
+        self: &Arc<Self>,
+        mut asking: OwnedMutexGuard<LastFailure>,
+        resolved: impl Resolved,
+    ) -> JoinHandle<Result<Arc<Answer>, Unresolved>> {
+        let addresses = Arc::clone(self);
+        tokio::spawn(async move {
+            let answer = resolved.await.map(Arc::new);
+            match &answer {
+                Ok(answer) => {
+                    addresses.answer.store(Some(Arc::clone(answer)));
+                    *asking = None;
+                }
+                Err(unresolved) => {
+                    if addresses.answer.load().is_some() {
+                        tracing::warn!(
+                            provider = &*addresses.provider.name,
+                            "{unresolved}; the last addresses stay in use"
+                        );
+                    }
+                    *asking = Some((Instant::now(), unresolved.clone()));
+                }
+            }
+            answer
+        })
+    }
+}
+
+/// What a resolver says in the end. Nothing is asked before it is polled.
+trait Resolved: Future<Output = Result<Answer, Unresolved>> + Send + 'static {}
+
+impl<F: Future<Output = Result<Answer, Unresolved>> + Send + 'static> Resolved for F {}
+
+async fn resolve(provider: Arc<Provider>) -> Result<Answer, Unresolved> {
+    let host = &provider.host;
+    let lookup = resolver()?
+        .lookup_ip(host.as_str())
+        .await
+        .map_err(|error| Unresolved(format!("cannot resolve {host}: {error}")))?;
+    let now = Instant::now();
+    let fresh_until = lookup.valid_until().clamp(now + SHORTEST, now + LONGEST);
+    let mut ips: Vec<IpAddr> = lookup.iter().collect();
+    ips.sort_by_key(IpAddr::is_ipv6);
+    if ips.is_empty() {
+        return Err(Unresolved(format!("{host} resolves to no address")));
+    }
+    let v4 = ips.iter().filter(|ip| ip.is_ipv4()).count();
+    Ok(Answer {
+        turning: if v4 > 0 { v4 } else { ips.len() },
+        peers: ips
+            .into_iter()
+            .map(|ip| Arc::new(peer(&provider, SocketAddr::new(ip, provider.port))))
+            .collect(),
+        fresh_until,
+    })
 }
 
 /// One resolver for all: the machine's own settings, hosts file included.
@@ -188,6 +249,124 @@ impl Book {
         match self.0.get(&provider.name) {
             Some(addresses) => addresses.choose(now).await,
             None => Err(Unresolved(format!("{} is not known", provider.name))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::load_str;
+    use std::future::ready;
+
+    fn addresses() -> Arc<Addresses> {
+        let text = "
+providers:
+  one: { base_url: 'http://nowhere.invalid/v1', auth: none, models: { a: { name: a } } }
+routes: [{ name: all, targets: [{ provider: one }] }]
+server: { listen: '127.0.0.1:0' }
+";
+        let snapshot = load_str(text, "o.yaml", &|_| None).unwrap().snapshot;
+        Addresses::new(Arc::clone(&snapshot.providers[0]))
+    }
+
+    fn answer(addresses: &Addresses, fresh_until: Instant) -> Answer {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        Answer {
+            peers: vec![Arc::new(peer(&addresses.provider, address))],
+            turning: 1,
+            fresh_until,
+        }
+    }
+
+    fn refused() -> Unresolved {
+        Unresolved("no".to_owned())
+    }
+
+    async fn idle(addresses: &Addresses) {
+        drop(addresses.asking.lock().await);
+    }
+
+    /// Many who come at once: how often is asked for them, and how many are answered.
+    async fn many(addresses: &Arc<Addresses>, found: bool) -> (usize, usize) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let callers: Vec<_> = (0..20)
+            .map(|_| {
+                let (addresses, asked) = (Arc::clone(addresses), Arc::clone(&asked));
+                tokio::spawn(async move {
+                    let answer = answer(&addresses, Instant::now() + LONGEST);
+                    let resolved = async move {
+                        asked.fetch_add(1, Ordering::Relaxed);
+                        // Long enough for all the others to come and wait.
+                        for _ in 0..100 {
+                            tokio::task::yield_now().await;
+                        }
+                        found.then_some(answer).ok_or_else(refused)
+                    };
+                    addresses.first(resolved).await.is_ok()
+                })
+            })
+            .collect();
+        let mut answered = 0;
+        for caller in callers {
+            answered += usize::from(caller.await.unwrap());
+        }
+        (asked.load(Ordering::Relaxed), answered)
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_share_one_answer_and_one_failure() {
+        let addresses = addresses();
+        assert_eq!(many(&addresses, false).await, (1, 0));
+        // Those who come later ask again.
+        assert_eq!(many(&addresses, true).await, (1, 20));
+        assert_eq!(many(&addresses, true).await, (0, 20));
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_leaves_does_not_take_the_answer_along() {
+        let addresses = addresses();
+        let (found, wait) = tokio::sync::oneshot::channel();
+        let resolved = async { wait.await.map_err(|_| refused()) };
+        let leaving = tokio::time::timeout(Duration::ZERO, addresses.first(resolved)).await;
+        assert!(leaving.is_err());
+        let answer = answer(&addresses, Instant::now() + LONGEST);
+        assert!(found.send(answer).is_ok());
+        assert!(addresses.first(ready(Err(refused()))).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_panics_is_followed_by_the_next() {
+        let addresses = addresses();
+        let panics = || async { panic!("in the resolver") };
+        assert!(addresses.first(panics()).await.is_err());
+        let now = Instant::now();
+        let stale = answer(&addresses, now);
+        assert!(addresses.first(ready(Ok(stale))).await.is_ok());
+        addresses.refresh(now, panics());
+        idle(&addresses).await;
+        let fresh = answer(&addresses, now + LONGEST);
+        addresses.refresh(now, ready(Ok(fresh)));
+        idle(&addresses).await;
+        let known = addresses.answer.load_full().unwrap();
+        assert_eq!(known.fresh_until, now + LONGEST);
+    }
+
+    #[tokio::test]
+    async fn a_dead_resolver_is_left_alone_for_a_while_and_changes_nothing() {
+        let addresses = addresses();
+        let now = Instant::now();
+        let stale = answer(&addresses, now);
+        assert!(addresses.first(ready(Ok(stale))).await.is_ok());
+        addresses.refresh(now, ready(Err(refused())));
+        idle(&addresses).await;
+        assert_eq!(addresses.answer.load_full().unwrap().fresh_until, now);
+        for (later, fresh) in [(Duration::ZERO, false), (2 * SHORTEST, true)] {
+            let answer = answer(&addresses, now + LONGEST);
+            addresses.refresh(now + later, ready(Ok(answer)));
+            idle(&addresses).await;
+            let known = addresses.answer.load_full().unwrap();
+            assert_eq!(known.fresh_until == now + LONGEST, fresh);
         }
     }
 }

@@ -3,19 +3,15 @@
 use http::{HeaderMap, HeaderName, header};
 
 /// Request headers that go to a provider as the caller sent them.
-static TO_PROVIDER: [HeaderName; 12] = [
+static TO_PROVIDER: [HeaderName; 8] = [
     header::CONTENT_TYPE,
     header::ACCEPT,
     header::USER_AGENT,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
-    HeaderName::from_static("baggage"),
     HeaderName::from_static("anthropic-version"),
     HeaderName::from_static("anthropic-beta"),
     HeaderName::from_static("openai-beta"),
-    HeaderName::from_static("openai-organization"),
-    HeaderName::from_static("openai-project"),
-    HeaderName::from_static("idempotency-key"),
 ];
 
 /// Response headers that come back as the provider sent them. Its own `x-request-id` comes back
@@ -39,7 +35,7 @@ pub const PROVIDER_REQUEST_ID: HeaderName = HeaderName::from_static("x-provider-
 /// Never passed on, whatever a route's `forward` says: they speak of one connection, of the
 /// caller's own credentials, or of somebody else's limits.
 pub fn is_never_forwarded(name: &HeaderName) -> bool {
-    const NAMES: [HeaderName; 20] = [
+    const NAMES: [HeaderName; 23] = [
         header::AUTHORIZATION,
         header::COOKIE,
         header::SET_COOKIE,
@@ -59,7 +55,10 @@ pub fn is_never_forwarded(name: &HeaderName) -> bool {
         header::FORWARDED,
         HeaderName::from_static("keep-alive"),
         HeaderName::from_static("proxy-connection"),
+        HeaderName::from_static("api-key"),
         HeaderName::from_static("x-api-key"),
+        HeaderName::from_static("x-goog-api-key"),
+        HeaderName::from_static("x-real-ip"),
     ];
     NAMES.contains(name)
         || name.as_str().starts_with("x-overspill-")
@@ -73,18 +72,18 @@ pub fn to_provider<'a>(
     forward: &'a [HeaderName],
 ) -> impl Iterator<Item = (&'a HeaderName, &'a http::HeaderValue)> {
     // What `Connection` names is for us alone.
-    let nominated = caller
-        .get(header::CONNECTION)
-        .filter(|value| value.as_bytes() != b"keep-alive" && value.as_bytes() != b"close");
-    passing(caller, &TO_PROVIDER, forward).filter(move |(name, _)| {
-        !nominated.is_some_and(|value| {
-            value.as_bytes().split(|&byte| byte == b',').any(|token| {
-                token
-                    .trim_ascii()
-                    .eq_ignore_ascii_case(name.as_str().as_bytes())
-            })
+    passing(caller, &TO_PROVIDER, forward).filter(|(name, _)| !is_nominated(caller, name))
+}
+
+fn is_nominated(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let values = headers.get_all(header::CONNECTION).iter();
+    values
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .any(|token| {
+            token
+                .trim_ascii()
+                .eq_ignore_ascii_case(name.as_str().as_bytes())
         })
-    })
 }
 
 /// The provider's headers that a caller may see.
@@ -120,6 +119,7 @@ mod tests {
         for name in [
             "authorization",
             "cookie",
+            "api-key",
             "x-forwarded-for",
             "x-overspill-timeout",
             "content-type",
@@ -134,6 +134,7 @@ mod tests {
         assert_eq!(names(to_caller(&headers, &[])), ["content-type"]);
         let forward = [
             HeaderName::from_static("x-team"),
+            HeaderName::from_static("api-key"),
             header::COOKIE,
             header::SET_COOKIE,
         ];
@@ -141,5 +142,17 @@ mod tests {
             names(to_provider(&headers, &forward)),
             ["content-type", "x-team"]
         );
+    }
+
+    #[test]
+    fn what_any_connection_header_names_stays() {
+        let mut headers = HeaderMap::new();
+        for name in ["accept", "user-agent", "content-type"] {
+            headers.insert(name, HeaderValue::from_static("v"));
+        }
+        for value in ["keep-alive", "x-other, Accept", "USER-AGENT"] {
+            headers.append(header::CONNECTION, HeaderValue::from_static(value));
+        }
+        assert_eq!(names(to_provider(&headers, &[])), ["content-type"]);
     }
 }

@@ -3,5 +3,6 @@
 pub mod address;
 pub mod credentials;
 pub mod headers;
+pub mod outline;
 pub mod peer;
 pub mod rewrite;

@@ -1,6 +1,7 @@
 //! A caller's request, as a provider is to see it.
 
 use crate::config::snapshot::{Auth, Provider};
+use crate::routing::table::unescaped;
 use crate::upstream::{credentials, headers};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
@@ -8,23 +9,36 @@ use pingora::http::RequestHeader;
 /// The request target at a provider: its base path, the path below it, the caller's query, and
 /// the credential where it travels there.
 pub fn target(provider: &Provider, below: &str, query: Option<&str>) -> String {
+    let credential = match &provider.auth {
+        Auth::Query { pair } => Some(pair.expose()),
+        Auth::None | Auth::Header { .. } => None,
+    };
     let mut target = String::with_capacity(provider.base_path.len() + below.len() + 64);
     target.push_str(&provider.base_path);
     target.push_str(below);
     if target.is_empty() {
         target.push('/');
     }
+    let query = query.filter(|query| !query.is_empty());
+    let callers = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        // A provider that takes the first of two would take the caller's for ours.
+        .filter(|pair| {
+            !credential.is_some_and(|ours| name(ours).eq_ignore_ascii_case(&name(pair)))
+        });
     let mut separator = '?';
-    if let Some(query) = query.filter(|query| !query.is_empty()) {
+    for pair in callers.chain(credential) {
         target.push(separator);
-        target.push_str(query);
+        target.push_str(pair);
         separator = '&';
     }
-    if let Auth::Query { pair } = &provider.auth {
-        target.push(separator);
-        target.push_str(pair.expose());
-    }
     target
+}
+
+/// Of a pair in a query, its escapes undone.
+fn name(pair: &str) -> String {
+    unescaped(pair.split_once('=').map_or(pair, |(name, _)| name))
 }
 
 /// The head of a routed call. `length` is the body's.

@@ -1,6 +1,7 @@
 //! Who serves what in one route, laid out so that a request only looks up.
 
 use crate::config::snapshot::{Candidate, Pattern, Served, Target, Tier};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -73,7 +74,13 @@ fn served(
         .into_iter()
         .map(|(number, candidates)| Tier::new(number, candidates))
         .collect();
-    (!tiers.is_empty()).then(|| Arc::new(Served { model, tiers }))
+    (!tiers.is_empty()).then(|| {
+        Arc::new(Served {
+            model_json: model.as_deref().map(json_string),
+            model,
+            tiers,
+        })
+    })
 }
 
 fn own_candidate(target: &Arc<Target>) -> Option<Candidate> {
@@ -94,7 +101,36 @@ fn candidate(target: &Arc<Target>, name: &Arc<str>, context: Option<u64>) -> Can
     Candidate {
         target: target.clone(),
         upstream_model: name.clone(),
-        upstream_json: serde_json::Value::from(&**name).to_string().into(),
+        upstream_json: json_string(name),
         context,
+    }
+}
+
+fn json_string(text: &str) -> Bytes {
+    serde_json::Value::from(text).to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::load::load_str;
+    use crate::config::snapshot::Snapshot;
+
+    #[test]
+    fn a_models_name_is_ready_to_be_spliced() {
+        let text = "
+providers:
+  one: { base_url: 'http://127.0.0.1:1/v1', auth: none, models: { a/b: { name: b } } }
+routes:
+  - { name: declared, match: { models: [a/*] }, targets: [{ provider: one }] }
+  - { name: own, match: { path: /x }, targets: [{ provider: one, model: c }] }
+server: { listen: '127.0.0.1:0' }
+";
+        let snapshot: Snapshot = load_str(text, "o.yaml", &|_| None).unwrap().snapshot;
+        let [declared, own] = snapshot.routes.as_slice() else {
+            panic!("two routes")
+        };
+        let served = &declared.models["a/b"];
+        assert_eq!(served.model_json.as_deref(), Some(&b"\"a/b\""[..]));
+        assert_eq!(own.any_model.as_ref().unwrap().model_json, None);
     }
 }

@@ -1,6 +1,7 @@
 //! What a successful answer holds.
 
 use crate::config::snapshot::Endpoint;
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -12,9 +13,20 @@ pub fn is_empty(endpoint: Endpoint, body: &[u8]) -> bool {
     let body = body.trim_ascii();
     match endpoint {
         _ if body.is_empty() => true,
-        Endpoint::Chat | Endpoint::Completions => nothing_said(body),
+        Endpoint::Chat | Endpoint::Completions => !speaks(body) && nothing_said(body),
         _ => false,
     }
+}
+
+/// Whether a content that is not empty can be seen without parsing: so it is with most answers. In
+/// text of the answer itself the quotes would be escaped.
+fn speaks(body: &[u8]) -> bool {
+    const CONTENT: &[u8] = b"\"content\":";
+    memmem::find(body, CONTENT)
+        .and_then(|at| body.get(at + CONTENT.len()..))
+        .is_some_and(
+            |value| matches!(value.trim_ascii_start(), [b'"', first, ..] if *first != b'"'),
+        )
 }
 
 /// Whether an event of a stream holds something to deliver: text, reasoning, a tool call, or an end
