@@ -45,11 +45,12 @@ test: ## Everything that must hold: format, lints, tests, examples, licences, of
 	@cat $(LOGS)/unit.log $(LOGS)/clients.log | .ci/tally
 
 .PHONY: bench
-bench: build ## Criterion benches, then the gateway end to end beside others. Takes long.
+bench: ## Criterion benches, then the gateway end to end beside others. Takes long.
+	@.ci/prerequisites build
 	$(call step,criterion)
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench scan --bench splice --bench sse --bench plan --bench admission
 	$(call step,end to end)
-	@OVERSPILL_BIN=$(abspath $(TARGET)/release/overspill) benches/load/run.sh
+	$(CARGO) bench --locked --bench load
 
 .PHONY: lint
 lint: ## Clippy over all targets, warnings refused.

@@ -37,7 +37,7 @@ impl Coding {
         match self {
             // Window, tables and output buffer, and the three texts that a header may carry, each
             // up to 64 KiB.
-            Coding::Gzip => 320 << 10,
+            Coding::Gzip => 384 << 10,
             // The window with room for three blocks, and tables.
             Coding::Zstd => (1 << ZSTD_WINDOW_LOG) + (1 << 20),
             // The window, and at most three times 256 tables of 4 KiB.

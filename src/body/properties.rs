@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::error::ScanError;
 use super::nested;
-use super::scan::{fields, model_span, scan};
+use super::scan::{LONGEST_MODEL, fields, model_span, scan};
 use super::splice::{replace_model, set_fields};
 
 proptest! {
@@ -126,6 +126,9 @@ fn agrees_with_serde(body: &[u8]) {
         [] => None,
         [(_, raw)] if raw.starts_with('"') => match serde_json::from_str::<String>(raw) {
             Ok(text) if text.is_empty() => return assert_eq!(scanned, Err(ScanError::EmptyModel)),
+            Ok(text) if text.len() > LONGEST_MODEL => {
+                return assert_eq!(scanned, Err(ScanError::ModelTooLong));
+            }
             Ok(text) => Some(text),
             Err(_) => return assert!(matches!(scanned, Err(ScanError::Malformed { .. }))),
         },

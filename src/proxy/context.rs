@@ -4,6 +4,7 @@ use crate::config::snapshot::{Provider, Route, Snapshot};
 use crate::proxy::settle;
 use crate::proxy::shared::Shared;
 use crate::telemetry::tale::Tale;
+use bytes::BytesMut;
 use pingora::upstreams::peer::HttpPeer;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -28,6 +29,8 @@ pub struct Passthrough {
     pub peer: Arc<HttpPeer>,
     /// Below the provider's base path.
     pub below: String,
+    /// What has come of an error's body and has not gone on yet. None: it goes on as it comes.
+    pub held: Option<BytesMut>,
 }
 
 impl Call {

@@ -2,22 +2,42 @@
 //! with the same choice of target and the same rewriting as a call.
 
 use crate::config::snapshot::{Candidate, Route};
+use crate::dialect::redact::redact;
 use crate::error::{Failure, Reason};
 use crate::proxy::context::{Call, Passthrough};
+use crate::proxy::reply;
 use crate::relay::deliver;
+use crate::routing::table;
 use crate::telemetry::tale::Attempt;
 use crate::upstream::rewrite;
-use http::header;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::time::timeout;
-use pingora::upstreams::peer::{H1UpgradePolicy, HttpPeer};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType};
+use pingora_proxy::Session;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// The provider refused our own credentials: nothing its answer says is the caller's.
+pub const ACCOUNT_REFUSED: ErrorType = ErrorType::new("AccountRefused");
+
+/// An error's body is read in blocks of this size.
+const BLOCK: usize = 64 * 1024;
+/// Of a block, this much waits for the next: no credential is longer, so none is cut in two.
+const OVERLAP: usize = 8 * 1024;
 
 /// The target whose turn it is, and where it is. There is one try: a body that streams through is
 /// nowhere to be sent again from.
 pub async fn choose(call: &mut Call, route: &Arc<Route>) -> Result<Passthrough, Failure> {
     call.tale.route = Some(Arc::clone(&route.name));
+    if leads_elsewhere(&call.path) {
+        return Err(Failure::new(
+            Reason::CallerBadRequest,
+            "the path has a `.` or `..` in it: write it without",
+        ));
+    }
     let candidate = route
         .any_model
         .as_ref()
@@ -32,19 +52,23 @@ pub async fn choose(call: &mut Call, route: &Arc<Route>) -> Result<Passthrough, 
     let Candidate { target, .. } = candidate;
     let provider = Arc::clone(&target.provider);
     call.tale.provider = Some(Arc::clone(&provider.name));
-    let connect = route.timeouts.connect;
+    let began = Instant::now();
     let found = timeout(
-        connect,
-        call.shared.wires.book.peers(&provider, Instant::now()),
+        route.timeouts.connect,
+        call.shared.wires.book.peers(&provider, began),
     )
     .await;
+    call.tale.waited += began.elapsed();
+    // All that is left is waiting for one side or the other.
+    call.tale.overhead = call.started.elapsed().saturating_sub(call.tale.waited);
     let peer = match found {
         Ok(Ok(mut peers)) => peers
             .next()
-            .ok_or_else(|| unreachable().cause("no address"))?,
-        Ok(Err(error)) => return Err(unreachable().cause(error)),
-        Err(_) => return Err(unreachable().cause("the name was not resolved in time")),
+            .ok_or_else(|| unreachable().cause("no address")),
+        Ok(Err(error)) => Err(unreachable().cause(error)),
+        Err(_) => Err(unreachable().cause("the name was not resolved in time")),
     };
+    let peer = peer.inspect_err(|failure| note(call, None, Some(failure.reason)))?;
     let below = match call.path.strip_prefix("/v1") {
         // Below `/v1` here is below the base path there.
         Some(below) if below.starts_with('/') => below.to_owned(),
@@ -55,7 +79,18 @@ pub async fn choose(call: &mut Call, route: &Arc<Route>) -> Result<Passthrough, 
         provider,
         peer,
         below,
+        held: None,
     })
+}
+
+/// Whether a path climbs out of what its beginning promises, in any spelling that a provider may
+/// understand: a route that matches `/v1/audio/*` opens nothing but that.
+fn leads_elsewhere(path: &str) -> bool {
+    table::unescaped(path)
+        .split(['/', '\\'])
+        // Some take what follows a semicolon for a parameter of the segment.
+        .filter_map(|segment| segment.split(';').next())
+        .any(|name| name == "." || name == "..")
 }
 
 fn unreachable() -> Failure {
@@ -63,6 +98,32 @@ fn unreachable() -> Failure {
         Reason::ProviderUnreachable,
         "the provider could not be reached: try again shortly",
     )
+}
+
+/// What came of the one try.
+fn note(call: &mut Call, status: Option<u16>, reason: Option<Reason>) {
+    let (Some(route), Some(provider)) = (&call.tale.route, &call.tale.provider) else {
+        return;
+    };
+    let label = reason.map_or("ok", Reason::label);
+    call.shared
+        .metrics
+        .attempts
+        .with_label_values(&[route, provider, label])
+        .inc();
+    call.tale.attempts.push(Attempt {
+        provider: Arc::clone(provider),
+        status,
+        reason,
+        took: call.started.elapsed(),
+    });
+}
+
+/// The try ended for this reason, if no answer has told of it before.
+pub fn failed(call: &mut Call, reason: Reason) {
+    if call.passthrough.is_some() && call.tale.attempts.is_empty() {
+        note(call, None, Some(reason));
+    }
 }
 
 /// The peer with this route's timeouts.
@@ -76,37 +137,71 @@ pub fn peer(chosen: &Passthrough) -> Box<HttpPeer> {
     // head counts as one read, so it has the time of an answer.
     options.read_timeout = Some(timeouts.response);
     options.write_timeout = Some(timeouts.idle);
-    options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Preserve;
     Box::new(peer)
 }
 
-/// The caller's request becomes the provider's.
-pub fn rewrite_request(chosen: &Passthrough, request: &mut RequestHeader) -> pingora::Result<()> {
-    rewrite::passthrough(
-        &chosen.provider,
-        &chosen.below,
-        &chosen.route.forward,
-        request,
-    )
-}
-
-/// The provider's answer as the caller may see it; its framing and an accepted upgrade stay.
-pub fn rewrite_response(call: &mut Call, response: &mut ResponseHeader) -> pingora::Result<()> {
+/// The caller's request becomes the provider's, who is there to take it.
+pub async fn rewrite_request(
+    session: &mut Session,
+    call: &Call,
+    request: &mut RequestHeader,
+) -> pingora::Result<()> {
     let Some(chosen) = &call.passthrough else {
         return Ok(());
     };
+    let forward = &chosen.route.forward;
+    rewrite::passthrough(&chosen.provider, &chosen.below, forward, request)?;
+    if reply::expects_continue(session) {
+        reply::write_continue(session).await?;
+    }
+    Ok(())
+}
+
+/// An error may quote a credential of ours, so its body is read before it goes on. What is struck
+/// out changes its length: without one, Pingora frames it anew.
+pub fn hold_error(call: &mut Call, response: &mut ResponseHeader) {
+    let Some(chosen) = &mut call.passthrough else {
+        return;
+    };
+    let length = response.headers.get(header::CONTENT_LENGTH);
+    let is_empty = call.method == "HEAD" || length.is_some_and(|length| length == "0");
+    let is_encoded = response.headers.contains_key(header::CONTENT_ENCODING);
+    if response.status.as_u16() < 400 || is_empty || is_encoded {
+        return;
+    }
+    response.remove_header(&header::CONTENT_LENGTH);
+    chosen.held = Some(BytesMut::new());
+}
+
+/// The provider's answer as the caller may see it; its framing and an accepted upgrade stay.
+pub fn rewrite_response(
+    session: &mut Session,
+    call: &mut Call,
+    response: &mut ResponseHeader,
+) -> pingora::Result<()> {
+    let Some(chosen) = &call.passthrough else {
+        return Ok(());
+    };
+    let route = Arc::clone(&chosen.route);
+    let is_upgraded = response.status == StatusCode::SWITCHING_PROTOCOLS;
+    if response.status.is_informational() && !is_upgraded {
+        // A word in between tells nothing of the answer, and its headers are on no list.
+        *response = ResponseHeader::build_no_case(response.status, None)?;
+        return Ok(());
+    }
     let status = response.status.as_u16();
+    let reason = reason_of(status);
+    note(call, Some(status), reason);
+    if reason == Some(Reason::ProviderAuth) {
+        return Error::err_up(ACCOUNT_REFUSED);
+    }
+    if let Some(reason) = reason {
+        call.tale.end(reason);
+    }
     call.tale.status = status;
-    let elapsed = call.started.elapsed();
-    call.tale.first_byte = Some(elapsed);
-    call.tale.attempts.push(Attempt {
-        provider: Arc::clone(&chosen.provider.name),
-        status: Some(status),
-        reason: None,
-        took: elapsed,
-    });
-    let mut allowed = deliver::head(response, &chosen.route.forward, &call.tale)?;
-    const FRAMING: [http::HeaderName; 12] = [
+    call.tale.first_byte = Some(call.started.elapsed());
+    let mut allowed = deliver::head(response, &route.forward, &call.tale)?;
+    const FRAMING: [HeaderName; 12] = [
         header::CONTENT_LENGTH,
         header::CONTENT_ENCODING,
         header::CONTENT_RANGE,
@@ -127,5 +222,82 @@ pub fn rewrite_response(call: &mut Call, response: &mut ResponseHeader) -> pingo
     }
     allowed.set_version(response.version);
     *response = allowed;
+    let down = &mut session.downstream_session;
+    if down.req_header().version == Version::HTTP_10 {
+        // It knows no chunks: such a body ends with the connection.
+        response.remove_header(&header::TRANSFER_ENCODING);
+    }
+    if is_upgraded {
+        // No body any more: either side may be silent as long as the other.
+        down.set_read_timeout(Some(route.timeouts.response));
+    }
     Ok(())
+}
+
+fn reason_of(status: u16) -> Option<Reason> {
+    match status {
+        401 | 402 => Some(Reason::ProviderAuth),
+        429 => Some(Reason::ProviderRateLimited),
+        400..=499 => Some(Reason::ProviderRejected),
+        500.. => Some(Reason::ProviderError),
+        _ => None,
+    }
+}
+
+/// A piece of the answer. Of an error no piece goes on before all credentials in it are struck.
+pub fn pass_body(call: &mut Call, body: &mut Option<Bytes>, is_last: bool) {
+    let chosen = call.passthrough.as_mut();
+    if let Some(held) = chosen.and_then(|chosen| chosen.held.as_mut()) {
+        held.extend_from_slice(&body.take().unwrap_or_default());
+        if is_last || held.len() > BLOCK {
+            let providers = &call.snapshot.providers;
+            let secrets = providers.iter().flat_map(|provider| &provider.secrets);
+            let mut clean = BytesMut::from(&*redact(held, secrets));
+            let overlap = if is_last { 0 } else { OVERLAP.min(clean.len()) };
+            *held = clean.split_off(clean.len() - overlap);
+            *body = Some(clean.freeze());
+        }
+    }
+    call.tale.bytes_out += body.as_ref().map_or(0, |body| body.len() as u64);
+}
+
+/// What is still held when the answer ends with trailers.
+pub fn rest_of_body(call: &mut Call) -> Option<Bytes> {
+    let mut rest = None;
+    pass_body(call, &mut rest, true);
+    rest.filter(|rest| !rest.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_spelling_leads_elsewhere() {
+        for path in [
+            "/v1/audio/../files/x",
+            "/v1/audio/..",
+            "/v1/audio/./x",
+            "/v1/audio/.",
+            "/v1/audio/%2e%2E/files",
+            "/v1/audio/.%2e/files",
+            "/v1/audio/x%2f..%2Ffiles",
+            "/v1/audio/x%5c..%5Cfiles",
+            "/v1/audio/x\\..\\files",
+            "/v1/audio/..;a=b/files",
+            "/v1/audio/..%3b/files",
+        ] {
+            assert!(leads_elsewhere(path), "{path}");
+        }
+        for path in [
+            "/v1/audio/x",
+            "/v1/audio/...",
+            "/v1/audio/a..b/..c/d../.e",
+            "/v1/audio/a%2fb",
+            "/",
+            "",
+        ] {
+            assert!(!leads_elsewhere(path), "{path}");
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! Pingora's hooks. They only delegate: what happens in a phase stands in the file of its name.
 
+use crate::config::snapshot::Endpoint;
 use crate::error::{Failure, Reason};
 use crate::proxy::context::Call;
 use crate::proxy::shared::Shared;
 use crate::proxy::{admit, passthrough, reply};
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::upstreams::peer::HttpPeer;
@@ -68,34 +70,50 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         call: &mut Call,
     ) -> pingora::Result<()> {
-        match &call.passthrough {
-            Some(chosen) => passthrough::rewrite_request(chosen, request),
-            None => Ok(()),
-        }
+        passthrough::rewrite_request(session, call, request).await
     }
 
-    async fn response_filter(
+    async fn upstream_response_filter(
         &self,
         _session: &mut Session,
         response: &mut ResponseHeader,
         call: &mut Call,
     ) -> pingora::Result<()> {
-        passthrough::rewrite_response(call, response)
+        passthrough::hold_error(call, response);
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        call: &mut Call,
+    ) -> pingora::Result<()> {
+        passthrough::rewrite_response(session, call, response)
     }
 
     fn response_body_filter(
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         call: &mut Call,
     ) -> pingora::Result<Option<Duration>> {
-        call.tale.bytes_out += body.as_ref().map_or(0, |body| body.len() as u64);
+        passthrough::pass_body(call, body, end_of_stream);
         Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        _trailers: &mut HeaderMap,
+        call: &mut Call,
+    ) -> pingora::Result<Option<Bytes>> {
+        Ok(passthrough::rest_of_body(call))
     }
 
     /// A request that ends with an error: told to the caller where there is still something to
@@ -109,14 +127,19 @@ impl ProxyHttp for Gateway {
         let told = session
             .downstream_session
             .response_written()
-            .is_some_and(|head| !head.status.is_informational());
-        let failure = failure(error);
+            .is_some_and(|head| {
+                !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS
+            });
+        let failure = failure(error, told).cause(error);
         call.tale.end(failure.reason);
-        call.tale.cause.get_or_insert_with(|| error.to_string());
-        if !told && *error.esource() != ErrorSource::Downstream {
+        passthrough::failed(call, failure.reason);
+        if !told && listens(error, failure.reason) {
             session.downstream_session.set_keepalive(None);
+            let endpoint = Endpoint::at(&call.path);
             // The caller may be gone by now; nothing more can be done about it here.
-            let _ = reply::fail(session, failure, None, None, &mut call.tale).await;
+            let _ = reply::fail(session, failure, endpoint, None, &mut call.tale).await;
+        } else {
+            call.tale.cause = call.tale.cause.take().or(failure.cause);
         }
         FailToProxy {
             error_code: call.tale.status,
@@ -137,33 +160,68 @@ impl ProxyHttp for Gateway {
     }
 }
 
-fn failure(error: &Error) -> Failure {
+/// What an error means. Pingora marks those of upstreams; an I/O error without a mark is the
+/// caller's connection.
+fn failure(error: &Error, told: bool) -> Failure {
+    use ErrorType::{
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, Custom,
+        InvalidCert, InvalidHTTPHeader, ReadError, ReadTimedout, TLSHandshakeFailure,
+        TLSHandshakeTimedout, WriteError, WriteTimedout,
+    };
     let (reason, message) = match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, _) => (Reason::CallerCancelled, "the caller left"),
         (
             ErrorSource::Upstream,
-            ErrorType::ConnectTimedout | ErrorType::ConnectRefused | ErrorType::ConnectNoRoute,
-        )
-        | (ErrorSource::Upstream, ErrorType::ConnectError | ErrorType::TLSHandshakeFailure)
-        | (ErrorSource::Upstream, ErrorType::TLSHandshakeTimedout | ErrorType::InvalidCert) => (
+            ConnectTimedout | ConnectRefused | ConnectNoRoute | ConnectError | TLSHandshakeFailure
+            | TLSHandshakeTimedout | InvalidCert,
+        ) => (
             Reason::ProviderUnreachable,
             "the provider could not be reached: try again shortly",
         ),
-        (_, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => (
+        (ErrorSource::Upstream, ReadTimedout | WriteTimedout) => (
             Reason::ProviderTimeout,
             "the provider did not answer in time: try again later",
+        ),
+        (ErrorSource::Upstream, &passthrough::ACCOUNT_REFUSED) => (
+            Reason::ProviderAuth,
+            "the gateway's own account at the provider was refused: its operator has to mend that",
+        ),
+        (ErrorSource::Upstream, _) if told => (
+            Reason::ProviderTruncated,
+            "the provider broke off its answer: try again",
         ),
         (ErrorSource::Upstream, _) => (
             Reason::ProviderReset,
             "the provider closed the connection without an answer: try again",
         ),
-        (_, ErrorType::InvalidHTTPHeader) => (
+        (_, InvalidHTTPHeader) => (
             Reason::CallerBadRequest,
             "the request's head cannot be passed on",
         ),
+        // Pingora names them so, and keeps the names to itself.
+        (_, Custom("InvalidChunk" | "InvalidTrailerEnd")) => (
+            Reason::CallerBadRequest,
+            "the request's body is not in chunks as its head says",
+        ),
+        (_, ReadTimedout) => (
+            Reason::CallerTimeout,
+            "the request's body stopped coming: send it faster",
+        ),
+        (_, WriteTimedout) => (Reason::CallerTimeout, "the caller stopped reading"),
+        (ErrorSource::Downstream, _) | (_, ReadError | WriteError | ConnectionClosed) => {
+            (Reason::CallerCancelled, "the caller left")
+        }
         _ => (Reason::GatewayInternal, "the gateway failed"),
     };
     Failure::new(reason, message)
+}
+
+/// Whether the caller is still there to be told.
+fn listens(error: &Error, reason: Reason) -> bool {
+    match reason {
+        Reason::CallerCancelled => false,
+        Reason::CallerTimeout => *error.etype() != ErrorType::WriteTimedout,
+        _ => true,
+    }
 }
 
 fn whole_seconds(duration: Duration) -> u64 {

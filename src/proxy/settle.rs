@@ -23,7 +23,8 @@ pub fn settle(call: &mut Call, now: Instant) {
             reason,
         ])
         .inc();
-    if !tale.attempts.is_empty() {
+    // Zero: nobody came to measure it.
+    if !tale.overhead.is_zero() {
         call.shared
             .metrics
             .overhead

@@ -3,7 +3,7 @@
 use crate::config::snapshot::{Auth, Provider};
 use crate::routing::table::unescaped;
 use crate::upstream::{credentials, headers};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, header};
 use pingora::http::RequestHeader;
 
 /// The request target at a provider: its base path, the path below it, the caller's query, and
@@ -39,37 +39,6 @@ pub fn target(provider: &Provider, below: &str, query: Option<&str>) -> String {
 /// Of a pair in a query, its escapes undone.
 fn name(pair: &str) -> String {
     unescaped(pair.split_once('=').map_or(pair, |(name, _)| name))
-}
-
-/// The head of a routed call. `length` is the body's.
-pub fn call(
-    provider: &Provider,
-    below: &str,
-    query: Option<&str>,
-    caller: &HeaderMap,
-    forward: &[HeaderName],
-    length: usize,
-) -> pingora::Result<Box<RequestHeader>> {
-    let target = target(provider, below, query);
-    let mut request = RequestHeader::build_no_case(Method::POST, target.as_bytes(), Some(12))?;
-    request.insert_header(header::HOST, provider.authority.clone())?;
-    for (name, value) in headers::to_provider(caller, forward) {
-        request.append_header(name.clone(), value.clone())?;
-    }
-    if !request.headers.contains_key(header::CONTENT_TYPE) {
-        request.insert_header(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        )?;
-    }
-    // What is passed on byte for byte has to arrive as bytes we can read.
-    request.insert_header(
-        header::ACCEPT_ENCODING,
-        HeaderValue::from_static("identity"),
-    )?;
-    request.insert_header(header::CONTENT_LENGTH, HeaderValue::from(length))?;
-    credentials::apply(&provider.auth, &mut request)?;
-    Ok(Box::new(request))
 }
 
 /// Turns a request that is streamed through into the provider's: everything of the caller's that

@@ -31,6 +31,7 @@ mod leaving;
 mod limits;
 mod models;
 mod passthrough;
+mod passthrough_edges;
 mod patience;
 mod pool;
 mod refusals;

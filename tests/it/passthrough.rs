@@ -5,7 +5,7 @@ use crate::harness::wire::{Framing, chunk};
 use crate::harness::*;
 use sha2::{Digest, Sha256};
 
-fn through(provider: &Provider) -> Config {
+pub fn through(provider: &Provider) -> Config {
     Config::new()
         .provider("one", &provider.base())
         .route("audio", "{ provider: one }")
@@ -66,6 +66,10 @@ async fn headers_pass_by_the_same_lists() {
         .header("x-forwarded-for", "1.2.3.4")
         .header("x-overspill-tags", "a")
         .header("x-api-key", "sk-of-the-client")
+        .header("baggage", "a=b")
+        .header("idempotency-key", "a")
+        .header("openai-organization", "org")
+        .header("openai-project", "proj")
         .header("x-team", "red");
     request = request.header("user-agent", "app/1");
     let reply = gateway.ask(request).await.expect(200);
@@ -76,7 +80,16 @@ async fn headers_pass_by_the_same_lists() {
     assert!(reply.get("x-request-id").is_some());
     assert_eq!(reply.get("x-overspill-provider"), Some("one"));
     let seen = provider.only();
-    for name in ["cookie", "x-forwarded-for", "x-overspill-tags", "x-api-key"] {
+    for name in [
+        "cookie",
+        "x-forwarded-for",
+        "x-overspill-tags",
+        "x-api-key",
+        "baggage",
+        "idempotency-key",
+        "openai-organization",
+        "openai-project",
+    ] {
         assert_eq!(seen.get(name), None, "{name} went upstream");
     }
     assert_eq!(
@@ -198,21 +211,25 @@ async fn what_comes_back_streams_as_well() {
     assert_eq!(conn.rest(answer, "POST").await.expect(200).text(), "second");
 }
 
-#[tokio::test]
-async fn an_upgraded_connection_speaks_both_ways() {
-    let accept = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\
-                  connection: Upgrade\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-    let provider = Provider::always(vec![Act::Write(accept.into()), Act::Echo]).await;
-    let gateway = Gateway::start(&through(&provider)).await;
-    let request = Request::get("/v1/audio/realtime?model=x")
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\
+                        connection: Upgrade\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+fn handshake() -> Request {
+    Request::get("/v1/audio/realtime?model=x")
         .header("connection", "Upgrade")
         .header("upgrade", "websocket")
         .header("sec-websocket-version", "13")
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
         .header("sec-websocket-protocol", "realtime")
-        .key("sk-of-the-client");
+        .key("sk-of-the-client")
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_speaks_both_ways() {
+    let provider = Provider::always(vec![Act::Write(SWITCHED.into()), Act::Echo]).await;
+    let gateway = Gateway::start(&through(&provider)).await;
     let mut conn = Conn::open(gateway.address).await;
-    conn.send(&request.bytes()).await;
+    conn.send(&handshake().bytes()).await;
     let answer = conn.head().await;
     assert_eq!(answer.status, 101);
     assert!(
@@ -248,6 +265,45 @@ async fn an_upgraded_connection_speaks_both_ways() {
         provider.all_closed()
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_may_be_silent_and_ends_without_a_word_of_ours() {
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let acts = vec![
+        Act::Write(SWITCHED.into()),
+        Act::Gate(gate.clone()),
+        Act::Write(b"last".to_vec()),
+        Act::Reset,
+    ];
+    let provider = Provider::always(acts).await;
+    let gateway = Gateway::start(&through(&provider).server("body_timeout: 100ms")).await;
+    let mut conn = Conn::open(gateway.address).await;
+    conn.send(&handshake().bytes()).await;
+    assert_eq!(conn.head().await.status, 101);
+    // Longer than a body may stop.
+    tokio::time::sleep(ms(500)).await;
+    gate.add_permits(1);
+    let said = conn.closed(ms(5000)).await;
+    // What came right before a reset may be lost with it.
+    assert!(b"last".starts_with(&said), "{said:?}");
+    assert!(!said.is_empty() || provider.written().len() == 2);
+}
+
+#[tokio::test]
+async fn no_other_upgrade_goes_through() {
+    let provider = Provider::always(vec![json_reply(200, "{}")]).await;
+    let gateway = Gateway::start(&through(&provider).on_route("forward", "[x-team]")).await;
+    let request = Request::get("/v1/audio/x")
+        .header("connection", "Upgrade, HTTP2-Settings, x-team")
+        .header("upgrade", "h2c")
+        .header("http2-settings", "AAMAAABkAAQAAP__")
+        .header("x-team", "red");
+    gateway.ask(request).await.expect(200);
+    let seen = provider.only();
+    for name in ["upgrade", "http2-settings", "x-team"] {
+        assert_eq!(seen.get(name), None, "{name} went upstream");
+    }
 }
 
 #[tokio::test]
