@@ -27,8 +27,9 @@ use std::time::Duration;
 
 /// Connections kept to each provider, per core.
 const POOL: usize = 512;
-/// Each caller's connection holds both, idle or not; bodies are read past the first.
-const READ_BUFFER: usize = 8 * 1024;
+/// Each caller's connection holds both, idle or not. A usual request is read in one go, what is
+/// larger past the buffer.
+const READ_BUFFER: usize = 40 * 1024;
 /// Room for a head and a small answer, or for one event, in one write.
 const WRITE_BUFFER: usize = 8 * 1024;
 /// How often a shutdown looks whether the last request has ended.

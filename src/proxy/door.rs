@@ -24,7 +24,6 @@ pub struct Door {
     header_timeout: Duration,
     keepalive: Duration,
     proxy: Arc<HttpProxy<Gateway>>,
-    http1: Arc<Speaker>,
 }
 
 impl Door {
@@ -33,14 +32,30 @@ impl Door {
         Door {
             header_timeout,
             keepalive,
-            http1: Arc::new(Speaker::new(&proxy, header_timeout, keepalive, false)),
             proxy,
+        }
+    }
+
+    /// One request after the other. Until the first is there, the connection has the time of a
+    /// head; `early_request_filter` gives it that of an idle one.
+    async fn http1(&self, stream: Stream, shutdown: &ShutdownWatch) {
+        let mut session = ServerSession::new_http1(stream);
+        let wait = whole_seconds(self.header_timeout);
+        session.set_keepalive((!*shutdown.borrow()).then_some(wait));
+        let mut left = self.proxy.process_new_http(session, shutdown).await;
+        while let Some(reused) = left {
+            let (stream, settings) = reused.consume();
+            let mut session = ServerSession::new_http1(stream);
+            if let Some(settings) = settings {
+                settings.apply_to_session(&mut session);
+            }
+            left = self.proxy.process_new_http(session, shutdown).await;
         }
     }
 
     /// HTTP/2 connections are told apart: one that never sends a request is closed.
     async fn http2(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let speaker = Speaker::new(&self.proxy, self.header_timeout, self.keepalive, true);
+        let speaker = Speaker::new(&self.proxy, self.keepalive);
         let speaker = Arc::new(speaker);
         let served = speaker.process_new(stream, shutdown);
         tokio::pin!(served);
@@ -67,7 +82,10 @@ impl ServerApp for Door {
         if stream.get_ssl_digest().is_some() {
             return match stream.selected_alpn_proto() {
                 Some(ALPN::H2) => self.http2(stream, shutdown).await,
-                _ => self.http1.process_new(stream, shutdown).await,
+                _ => {
+                    self.http1(stream, shutdown).await;
+                    None
+                }
             };
         }
         let mut first = [0; FIRST.len()];
@@ -76,7 +94,8 @@ impl ServerApp for Door {
             .ok()?
             .ok()?;
         if first != FIRST {
-            return self.http1.process_new(stream, shutdown).await;
+            self.http1(stream, shutdown).await;
+            return None;
         }
         let mut preface = [0; PREFACE];
         timeout(self.header_timeout, stream.try_peek(&mut preface))
@@ -92,30 +111,26 @@ impl ServerApp for Door {
     }
 }
 
-/// The proxy, with the timeouts of a connection's first request.
+/// Whole seconds are all that Pingora counts in; none at all would mean for ever.
+pub fn whole_seconds(duration: Duration) -> u64 {
+    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
+}
+
+/// The proxy behind one HTTP/2 connection.
 struct Speaker {
     proxy: Arc<HttpProxy<Gateway>>,
-    header_timeout: Duration,
     options: HttpServerOptions,
     /// Whether anything has been asked yet.
     asked: AtomicBool,
 }
 
 impl Speaker {
-    fn new(
-        proxy: &Arc<HttpProxy<Gateway>>,
-        header_timeout: Duration,
-        keepalive: Duration,
-        h2c: bool,
-    ) -> Speaker {
+    fn new(proxy: &Arc<HttpProxy<Gateway>>, keepalive: Duration) -> Speaker {
         let mut options = HttpServerOptions::default();
-        options.h2c = h2c;
+        options.h2c = true;
         options.h2_idle_timeout = Some(keepalive);
-        // A connection that still has all of these has not had its first request.
-        options.keepalive_request_limit = Some(u32::MAX);
         Speaker {
             proxy: Arc::clone(proxy),
-            header_timeout,
             options,
             asked: AtomicBool::new(false),
         }
@@ -126,17 +141,10 @@ impl Speaker {
 impl HttpServerApp for Speaker {
     async fn process_new_http(
         self: &Arc<Self>,
-        mut session: ServerSession,
+        session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         self.asked.store(true, Ordering::Relaxed);
-        if session.get_keepalive_reuses_remaining() == Some(u32::MAX)
-            && session.get_keepalive().is_some()
-        {
-            let seconds =
-                self.header_timeout.as_secs() + u64::from(self.header_timeout.subsec_nanos() > 0);
-            session.set_keepalive(Some(seconds.max(1)));
-        }
         self.proxy.process_new_http(session, shutdown).await
     }
 

@@ -3,6 +3,7 @@
 use crate::config::snapshot::Endpoint;
 use crate::error::{Failure, Reason};
 use crate::proxy::context::Call;
+use crate::proxy::door::whole_seconds;
 use crate::proxy::shared::Shared;
 use crate::proxy::{admit, passthrough, reply};
 use async_trait::async_trait;
@@ -222,9 +223,4 @@ fn listens(error: &Error, reason: Reason) -> bool {
         Reason::CallerTimeout => *error.etype() != ErrorType::WriteTimedout,
         _ => true,
     }
-}
-
-fn whole_seconds(duration: Duration) -> u64 {
-    // Zero would mean for ever.
-    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
 }

@@ -258,7 +258,9 @@ fn judge_whole(
     head: Box<ResponseHeader>,
     body: Bytes,
 ) -> Opened {
-    if let Some(meaning) = meaning(provider, &head, &body) {
+    if error::error_inside(&body)
+        && let Some(meaning) = meaning(provider, &head, &body)
+    {
         return answered(meaning, head, body);
     }
     let model = match look(endpoint, &head, &body) {

@@ -293,5 +293,10 @@ pub(super) mod tests {
         assert!(splitter.next().unwrap().is_ok());
         assert_eq!(splitter.take_tail(), "data: b\n\nda");
         assert_eq!(splitter.take_tail(), "");
+        for piece in ["da", "ta: c"] {
+            assert_eq!(splitter.next(), None);
+            splitter.push(Bytes::from_static(piece.as_bytes()));
+        }
+        assert_eq!(splitter.take_tail(), "data: c");
     }
 }
