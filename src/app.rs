@@ -113,7 +113,7 @@ fn share(snapshot: Snapshot, metrics: Arc<Metrics>) -> Result<Arc<Shared>, Strin
     let pool = POOL * threads(snapshot.server.threads);
     Ok(Arc::new(Shared {
         wires: Wires::new(Book::new(&snapshot.providers), pool),
-        buffers: Buffers::new(snapshot.server.buffers),
+        buffers: Buffers::within(snapshot.server.buffers, snapshot.server.max_body),
         metrics,
         access,
         snapshot: ArcSwap::from_pointee(snapshot),

@@ -12,7 +12,17 @@ pub struct Buffers {
     used: AtomicUsize,
 }
 
+/// Kept aside of a generous limit for what hundreds of senders cost besides their bodies: each
+/// connection has buffers of its own. A tight limit is all for bodies.
+const ASIDE: usize = 24 * 1024 * 1024;
+
 impl Buffers {
+    /// For bodies and the connections they come by, and always for one body of the largest size.
+    pub fn within(limit: usize, largest: usize) -> Arc<Buffers> {
+        let aside = if limit / 8 >= ASIDE { ASIDE } else { 0 };
+        Buffers::new((limit - aside).max(largest))
+    }
+
     pub fn new(limit: usize) -> Arc<Buffers> {
         Arc::new(Buffers {
             limit,
@@ -196,6 +206,14 @@ mod tests {
         drop(first);
         assert_eq!(buffers.used(), 0);
         assert!(Reservation::new(&buffers, 1000).is_some());
+    }
+
+    #[test]
+    fn a_generous_limit_pays_for_connections_too_but_the_largest_body_fits() {
+        let mib = 1 << 20;
+        assert_eq!(Buffers::within(256 * mib, 32 * mib).limit, 232 * mib);
+        assert_eq!(Buffers::within(2 * mib, mib).limit, 2 * mib);
+        assert_eq!(Buffers::within(200 * mib, 200 * mib).limit, 200 * mib);
     }
 
     #[test]

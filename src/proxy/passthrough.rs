@@ -220,6 +220,7 @@ pub fn rewrite_response(
             allowed.append_header(name.clone(), value.clone())?;
         }
     }
+    reply::advise_retry(&mut allowed, None)?;
     allowed.set_version(response.version);
     *response = allowed;
     let down = &mut session.downstream_session;

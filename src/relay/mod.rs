@@ -1,12 +1,14 @@
 //! One request, tried at one target after the other until an answer goes to the caller.
 //!
 //! `commit` and `pump` turn bytes into decisions and know nothing of sockets; `exchange`, `source`
-//! and `attempt` are the upstream side, `deliver` the caller's, `run` the loop around them.
+//! and `attempt` are the upstream side, `deliver` and `give_up` the caller's, `run` the loop around
+//! them.
 
 pub mod attempt;
 pub mod commit;
 pub mod deliver;
 pub mod exchange;
+pub mod give_up;
 pub mod pump;
 pub mod run;
 pub mod source;

@@ -188,6 +188,9 @@ mod tests {
         }
     }
 
+    /// For what comes at once, unless it never does.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     /// What was written each time.
     struct Writes(Arc<Mutex<Vec<usize>>>);
 
@@ -224,11 +227,11 @@ mod tests {
         };
         send(1);
         for count in [3, lines_of_a_batch + 1, 2] {
-            rested.recv().unwrap();
+            rested.recv_timeout(PATIENCE).unwrap();
             send(count);
             go_on.send(()).unwrap();
         }
-        rested.recv().unwrap();
+        rested.recv_timeout(PATIENCE).unwrap();
         drop(sender);
         drop((rested, go_on));
         writer.join().unwrap();
