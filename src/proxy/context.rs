@@ -4,8 +4,8 @@ use crate::config::snapshot::{Provider, Route, Snapshot};
 use crate::proxy::settle;
 use crate::proxy::shared::Shared;
 use crate::telemetry::tale::Tale;
+use crate::upstream::peer::KnownPeer;
 use bytes::BytesMut;
-use pingora::upstreams::peer::HttpPeer;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -26,7 +26,7 @@ pub struct Call {
 pub struct Passthrough {
     pub route: Arc<Route>,
     pub provider: Arc<Provider>,
-    pub peer: Arc<HttpPeer>,
+    pub peer: Arc<KnownPeer>,
     /// Below the provider's base path.
     pub below: String,
     /// What has come of an error's body and has not gone on yet. None: it goes on as it comes.

@@ -128,7 +128,7 @@ pub fn failed(call: &mut Call, reason: Reason) {
 
 /// The peer with this route's timeouts.
 pub fn peer(chosen: &Passthrough) -> Box<HttpPeer> {
-    let mut peer = (*chosen.peer).clone();
+    let mut peer = chosen.peer.http().clone();
     let timeouts = &chosen.route.timeouts;
     let options = &mut peer.options;
     options.total_connection_timeout = Some(timeouts.connect);

@@ -7,9 +7,9 @@ use crate::relay::Wires;
 use crate::relay::attempt::{ERROR_WAIT, Failed, Opened, bad_response, lost_midway};
 use crate::relay::source::Source;
 use crate::upstream::outline::Outline;
+use crate::upstream::peer::KnownPeer;
 use pingora::protocols::http::client::HttpSession;
 use pingora::time::timeout;
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, RetryType};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,7 +102,7 @@ pub async fn exchange(wires: &Wires, request: Request<'_>) -> Result<(Source, In
 /// A connection from the pool or a new one.
 async fn connected(
     wires: &Wires,
-    peer: &Arc<HttpPeer>,
+    peer: &Arc<KnownPeer>,
     within: Duration,
 ) -> Result<(Box<HttpSession>, bool), String> {
     let connector = &wires.connector;

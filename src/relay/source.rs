@@ -2,13 +2,12 @@
 
 use crate::body::inflate::{Coding, Inflater, Unknown};
 use crate::relay::Wires;
-use crate::upstream::peer::IDLE;
+use crate::upstream::peer::{IDLE, KnownPeer};
 use bytes::Bytes;
 use http::header;
 use pingora::ErrorType;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::client::HttpSession;
-use pingora::upstreams::peer::HttpPeer;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use std::time::Duration;
 pub struct Source {
     /// Large, and moved often: on the heap.
     session: Box<HttpSession>,
-    peer: Arc<HttpPeer>,
+    peer: Arc<KnownPeer>,
     /// The request went out whole: what comes after it on this connection is a new one.
     reusable: bool,
     inflater: Option<Box<Inflater<Capped>>>,
@@ -40,7 +39,7 @@ impl Source {
     /// For a session whose response head has been read.
     pub fn new(
         session: Box<HttpSession>,
-        peer: Arc<HttpPeer>,
+        peer: Arc<KnownPeer>,
         reusable: bool,
     ) -> Result<Source, Broken> {
         let encoding = session

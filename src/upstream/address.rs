@@ -2,12 +2,11 @@
 //! refreshed behind the calls that use it.
 
 use crate::config::snapshot::Provider;
-use crate::upstream::peer::peer;
+use crate::upstream::peer::KnownPeer;
 use arc_swap::ArcSwapOption;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::ResolverConfig;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use pingora::upstreams::peer::HttpPeer;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +24,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// One answer: the addresses, ready to connect to.
 struct Answer {
     /// IPv4 first: not every machine that resolves an IPv6 address can reach it.
-    peers: Vec<Arc<HttpPeer>>,
+    peers: Vec<Arc<KnownPeer>>,
     /// How many of them take turns; the others are asked only when these are out of reach.
     turning: usize,
     fresh_until: Instant,
@@ -39,9 +38,9 @@ pub struct Choice {
 }
 
 impl Iterator for Choice {
-    type Item = Arc<HttpPeer>;
+    type Item = Arc<KnownPeer>;
 
-    fn next(&mut self) -> Option<Arc<HttpPeer>> {
+    fn next(&mut self) -> Option<Arc<KnownPeer>> {
         let turning = self.answer.turning;
         let at = if self.tried < turning {
             self.turn.wrapping_add(self.tried).checked_rem(turning)?
@@ -80,7 +79,7 @@ impl Addresses {
         let literal = provider.host.parse::<IpAddr>().ok().map(|ip| {
             let address = SocketAddr::new(ip, provider.port);
             Arc::new(Answer {
-                peers: vec![Arc::new(peer(&provider, address))],
+                peers: vec![Arc::new(KnownPeer::new(&provider, address))],
                 turning: 1,
                 // Nothing to ask: a century is for ever.
                 fresh_until: Instant::now() + Duration::from_secs(100 * 365 * 86_400),
@@ -202,7 +201,12 @@ async fn resolve(provider: Arc<Provider>) -> Result<Answer, Unresolved> {
         turning: if v4 > 0 { v4 } else { ips.len() },
         peers: ips
             .into_iter()
-            .map(|ip| Arc::new(peer(&provider, SocketAddr::new(ip, provider.port))))
+            .map(|ip| {
+                Arc::new(KnownPeer::new(
+                    &provider,
+                    SocketAddr::new(ip, provider.port),
+                ))
+            })
             .collect(),
         fresh_until,
     })

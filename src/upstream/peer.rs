@@ -2,7 +2,9 @@
 
 use crate::config::snapshot::Provider;
 use pingora::protocols::ALPN;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::protocols::l4::socket::SocketAddr as PeerAddress;
+use pingora::upstreams::peer::{HttpPeer, Peer, PeerOptions};
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +16,66 @@ pub const IDLE: Duration = Duration::from_secs(45);
 /// More than any sane provider allows on one connection; the provider's own bound holds too.
 const H2_STREAMS: usize = 100;
 
-pub fn peer(provider: &Provider, address: SocketAddr) -> HttpPeer {
+/// A peer that is asked again and again: what its pool knows it by is computed once.
+#[derive(Clone, Debug)]
+pub struct KnownPeer {
+    http: HttpPeer,
+    hash: u64,
+}
+
+impl KnownPeer {
+    pub fn new(provider: &Provider, address: SocketAddr) -> KnownPeer {
+        let http = peer(provider, address);
+        KnownPeer {
+            hash: http.reuse_hash(),
+            http,
+        }
+    }
+
+    pub fn http(&self) -> &HttpPeer {
+        &self.http
+    }
+}
+
+impl fmt::Display for KnownPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.http.fmt(f)
+    }
+}
+
+impl Peer for KnownPeer {
+    fn address(&self) -> &PeerAddress {
+        self.http.address()
+    }
+
+    fn tls(&self) -> bool {
+        self.http.tls()
+    }
+
+    fn sni(&self) -> &str {
+        self.http.sni()
+    }
+
+    fn reuse_hash(&self) -> u64 {
+        self.hash
+    }
+
+    fn get_peer_options(&self) -> Option<&PeerOptions> {
+        self.http.get_peer_options()
+    }
+
+    fn get_mut_peer_options(&mut self) -> Option<&mut PeerOptions> {
+        self.http.get_mut_peer_options()
+    }
+
+    /// The pool keeps each connection under the hash of the peer it was made for, so the kernel
+    /// need not be asked once a request where it leads.
+    fn matches_fd<V: std::os::fd::AsRawFd>(&self, _fd: V) -> bool {
+        true
+    }
+}
+
+fn peer(provider: &Provider, address: SocketAddr) -> HttpPeer {
     // An empty server name would switch verification off, so the host always goes in.
     let mut peer = HttpPeer::new(address, provider.tls, provider.host.clone());
     // Two providers behind one address never share connections: what differs between them

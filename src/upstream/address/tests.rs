@@ -16,7 +16,7 @@ server: { listen: '127.0.0.1:0' }
 fn answer(addresses: &Addresses, fresh_until: Instant) -> Answer {
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     Answer {
-        peers: vec![Arc::new(peer(&addresses.provider, address))],
+        peers: vec![Arc::new(KnownPeer::new(&addresses.provider, address))],
         turning: 1,
         fresh_until,
     }
