@@ -164,10 +164,6 @@ impl Growing {
         Ok(())
     }
 
-    pub fn len(&self) -> usize {
-        self.data.len()
-    }
-
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
     }

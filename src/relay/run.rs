@@ -42,6 +42,14 @@ pub struct Job<'a> {
     pub bound: Option<Instant>,
 }
 
+impl Job<'_> {
+    /// Committed: nothing will be sent again, so the memory is others'.
+    fn release_body(&mut self) {
+        self.body = Bytes::new();
+        self.reservation = None;
+    }
+}
+
 /// Ends with an answer delivered, or with an error when the caller's connection is of no more use.
 pub async fn run(
     wires: &Wires,
@@ -84,6 +92,7 @@ pub async fn run(
         };
         let failed = match opened {
             Opened::Whole(whole) => {
+                job.release_body();
                 succeeded(metrics, &job, step, tale, whole.head.status.as_u16(), took);
                 return deliver::whole(session, whole, &manner(&job, step), tale).await;
             }
@@ -96,9 +105,7 @@ pub async fn run(
                     flowing.head.status.as_u16(),
                     took,
                 );
-                // Committed: nothing will be sent again, so the memory is others'.
-                job.body = Bytes::new();
-                job.reservation = None;
+                job.release_body();
                 let manner = manner(&job, step);
                 return deliver::flowing(wires, session, *flowing, &manner, tale).await;
             }

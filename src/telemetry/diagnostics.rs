@@ -4,14 +4,13 @@ use crate::config::snapshot::{Log, LogFormat};
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
-/// Pingora reports each broken connection as an error of its own; what ends a request is told by
-/// the access line instead, so its voice is lowered to what concerns the process.
+/// Pingora's proxy reports each broken request as an error of its own; what ends a request is told
+/// by the access line instead. What concerns the process (no more file descriptors) is kept.
 fn filter(log: &Log) -> EnvFilter {
     let level = log.level;
     let framework = level.min(tracing::Level::WARN);
     EnvFilter::new(format!(
-        "{level},pingora={framework},pingora_core={framework},pingora_proxy={framework},\
-         pingora_core::services=off,pingora_proxy=off,hickory_resolver={framework},\
+        "{level},pingora_core={framework},pingora_proxy=off,hickory_resolver={framework},\
          hickory_net={framework},h2={framework},rustls={framework}"
     ))
 }
