@@ -28,7 +28,7 @@ fn splice(criterion: &mut Criterion) {
             bencher.iter(|| replace_model(black_box(&body), &scan, &model).joined());
         });
         group.bench_function(BenchmarkId::new("set a field", name), |bencher| {
-            bencher.iter(|| set_fields(black_box(&body), &scan, &model, &options));
+            bencher.iter(|| set_fields(black_box(&body), &scan, &model, &options, Vec::new()));
         });
     }
     group.finish();

@@ -1,6 +1,7 @@
 //! What it costs to cut a stream into events and to find each one's payload.
 
 use std::hint::black_box;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -37,10 +38,11 @@ fn sse(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let mut splitter = Splitter::new(4 << 20);
                 for chunk in &chunks {
-                    splitter.push(chunk.clone());
-                    while let Some(Ok(event)) = splitter.next() {
+                    let fed = splitter.feed(chunk, |event| {
                         black_box(event.payload());
-                    }
+                        ControlFlow::<()>::Continue(())
+                    });
+                    black_box(fed.is_ok());
                 }
                 splitter
             });

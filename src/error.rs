@@ -22,6 +22,10 @@ pub enum Reason {
     ProviderUnreachable,
     ProviderReset,
     ProviderTimeout,
+    ProviderFirstToken,
+    ProviderIdle,
+    ProviderStall,
+    ProviderDeadline,
     ProviderTruncated,
     ProviderRateLimited,
     ProviderOverloaded,
@@ -62,8 +66,13 @@ const fn facts(
     }
 }
 
+/// A provider that took too long, in one way or another.
+const fn late(label: &'static str) -> Facts {
+    facts(label, 504, "timeout_error", Some("provider_timeout"))
+}
+
 impl Reason {
-    pub const ALL: [Reason; 30] = [
+    pub const ALL: [Reason; 34] = [
         Reason::CallerBadRequest,
         Reason::CallerBadJson,
         Reason::CallerBadModel,
@@ -80,6 +89,10 @@ impl Reason {
         Reason::ProviderUnreachable,
         Reason::ProviderReset,
         Reason::ProviderTimeout,
+        Reason::ProviderFirstToken,
+        Reason::ProviderIdle,
+        Reason::ProviderStall,
+        Reason::ProviderDeadline,
         Reason::ProviderTruncated,
         Reason::ProviderRateLimited,
         Reason::ProviderOverloaded,
@@ -151,12 +164,11 @@ impl Reason {
                 Some("provider_unreachable"),
             ),
             Reason::ProviderReset => facts("provider_reset", 502, SERVER, Some("provider_reset")),
-            Reason::ProviderTimeout => facts(
-                "provider_timeout",
-                504,
-                "timeout_error",
-                Some("provider_timeout"),
-            ),
+            Reason::ProviderTimeout => late("provider_timeout"),
+            Reason::ProviderFirstToken => late("provider_first_token_timeout"),
+            Reason::ProviderIdle => late("provider_idle_timeout"),
+            Reason::ProviderStall => late("provider_stall_timeout"),
+            Reason::ProviderDeadline => late("provider_deadline"),
             Reason::ProviderTruncated => facts(
                 "provider_truncated",
                 502,

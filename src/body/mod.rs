@@ -1,12 +1,14 @@
 //! Request and answer bodies as bytes: read once, changed only where they must be.
 
 mod block;
+pub mod cursor;
 mod error;
 pub mod inflate;
 mod nested;
 pub mod passing;
 pub mod scan;
 pub mod splice;
+pub mod stream_options;
 mod string;
 mod walk;
 

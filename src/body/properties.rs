@@ -92,7 +92,7 @@ proptest! {
         let Ok(scan) = scan(&body) else { return Ok(()) };
         let model = Bytes::from_static(b"\"new\"");
         let set = [("stream".to_owned(), "false".to_owned()), ("zz".to_owned(), "[1]".to_owned())];
-        let new = set_fields(&body, &scan, &model, &set).joined();
+        let new = set_fields(&body, &scan, &model, &set, Vec::new()).joined();
         let wanted = [("model", "\"new\""), ("stream", "false"), ("zz", "[1]")];
         let mut expected = entries(&body).unwrap();
         let missing: Vec<_> = wanted

@@ -17,6 +17,10 @@ pub struct Scan {
     pub model: Option<Model>,
     /// Whether the last top-level `stream` is literally `true`.
     pub stream: bool,
+    /// The value of the last top-level `stream_options`.
+    pub stream_options: Option<Range<usize>>,
+    /// The last top-level `n` asks for more than one answer, or for something odd.
+    pub several: bool,
     /// The offset right after the opening brace, where a field can be put in.
     pub after_brace: usize,
     /// An object without fields.
@@ -44,17 +48,23 @@ pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
     let mut walk = Walk::open(body)?;
     let mut model = None;
     let mut stream = false;
+    let mut stream_options = None;
+    let mut several = false;
     while let Some(field) = walk.next()? {
         match key(body, &field)?.as_ref() {
             "model" if model.is_some() => return Err(ScanError::DuplicateModel),
             "model" => model = Some(read_model(body, field.value)?),
             "stream" => stream = body.get(field.value) == Some(b"true"),
+            "stream_options" => stream_options = Some(field.value),
+            "n" => several = !matches!(body.get(field.value), Some(b"1" | b"null")),
             _ => {}
         }
     }
     Ok(Scan {
         model,
         stream,
+        stream_options,
+        several,
         after_brace: walk.after_brace(),
         empty: walk.is_empty(),
     })

@@ -28,13 +28,16 @@ pub fn replace_model(body: &Bytes, scan: &Scan, model_json: &Bytes) -> Pieces {
 /// The body with its model replaced and top-level fields set to the given JSON values: every field
 /// of such a name gets the new value, a missing one is put in front. The names are distinct, and
 /// `model` is not among them.
+///
+/// `more` are edits of other places, in any order.
 pub fn set_fields(
     body: &Bytes,
     scan: &Scan,
     model_json: &Bytes,
     set: &[(String, String)],
+    more: Vec<Edit>,
 ) -> Pieces {
-    if set.is_empty() {
+    if set.is_empty() && more.is_empty() {
         return replace_model(body, scan, model_json);
     }
     let mut replaced = Vec::new();
@@ -54,8 +57,10 @@ pub fn set_fields(
             with: Bytes::copy_from_slice(value),
         });
     }
-    let front = (!missing.is_empty()).then(|| insertion(scan, &missing));
-    apply(body, front.into_iter().chain(replaced))
+    replaced.extend((!missing.is_empty()).then(|| insertion(scan, &missing)));
+    replaced.extend(more);
+    replaced.sort_by_key(|edit| edit.span.start);
+    apply(body, replaced)
 }
 
 /// Makes the edits, which come in the order of their places and do not overlap; one that does, or
@@ -151,7 +156,13 @@ mod tests {
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect();
         let scan = scan::scan(&body).unwrap();
-        let pieces = set_fields(&body, &scan, &Bytes::from_static(b"\"new\""), &fields);
+        let pieces = set_fields(
+            &body,
+            &scan,
+            &Bytes::from_static(b"\"new\""),
+            &fields,
+            Vec::new(),
+        );
         assert_eq!(pieces.len(), pieces.iter().map(Bytes::len).sum::<usize>());
         String::from_utf8(pieces.joined().to_vec()).unwrap()
     }

@@ -24,22 +24,20 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Who a provider is: by its name, else by the host it is reached at, else whoever it says.
-    pub fn vendor<'a>(&'a self, name: &'a str, host: &str) -> &'a str {
-        if self.providers.contains_key(name) {
-            return name;
-        }
-        let known_host = |known: &Known| {
-            let url = known.base_url.as_deref()?;
-            let (_, rest) = url.split_once("://")?;
-            rest.split(['/', ':']).next().map(str::to_owned)
+    /// Who a provider is: by its name, else by the host it is reached at, unless that is this
+    /// machine, which says nothing about what listens there.
+    pub fn vendor(&self, name: &str, host: &str) -> Option<(&str, &Known)> {
+        let by_host = || {
+            self.providers
+                .iter()
+                .find(|(_, known)| known.host() == Some(host) && host != THIS_MACHINE)
         };
-        self.providers
-            .iter()
-            .find(|(_, known)| known_host(known).as_deref() == Some(host))
-            .map_or(name, |(vendor, _)| vendor)
+        let found = self.providers.get_key_value(name).or_else(by_host);
+        found.map(|(name, known)| (name.as_str(), known))
     }
 }
+
+const THIS_MACHINE: &str = "127.0.0.1";
 
 /// A provider that needs little more than a key.
 #[derive(Debug, Default, Deserialize)]
@@ -51,8 +49,37 @@ pub struct Known {
     pub auth: KnownAuth,
     /// Absent: the same as for any provider.
     pub endpoints: Option<Vec<String>>,
+    pub prefill: Prefill,
+    /// The base path under which it continues an assistant message, where it is another.
+    pub prefill_path: Option<String>,
+    /// Absent: it takes `stream_options.include_usage`.
+    pub inject_usage: Option<bool>,
     /// By canonical id.
     pub models: BTreeMap<String, KnownModel>,
+}
+
+impl Known {
+    fn host(&self) -> Option<&str> {
+        let (_, rest) = self.base_url.as_deref()?.split_once("://")?;
+        rest.split(['/', ':']).next()
+    }
+}
+
+/// How a provider is asked to continue an assistant message, the last of the request.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefill {
+    /// It cannot, or nobody knows.
+    #[default]
+    None,
+    /// It does so by itself.
+    Assistant,
+    /// By `prefix: true` on the message.
+    Prefix,
+    /// By `partial: true` on the message.
+    Partial,
+    /// By `continue_final_message: true` beside the messages.
+    ContinueFinalMessage,
 }
 
 /// How it takes its key.
@@ -132,6 +159,27 @@ mod tests {
             let models: Vec<&String> = catalog().get(name).unwrap().models.keys().collect();
             assert_eq!(models, CANONICAL, "{name}");
         }
+    }
+
+    #[test]
+    fn a_path_for_continued_requests_comes_with_a_form() {
+        for (name, known) in &catalog().providers {
+            if let Some(path) = &known.prefill_path {
+                assert_ne!(known.prefill, Prefill::None, "{name}");
+                assert!(path.starts_with('/') && !path.ends_with('/'), "{name}");
+                assert!(known.base_url.is_some(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_vendor_is_known_by_name_or_host() {
+        let vendor = |name, host| catalog().vendor(name, host).map(|(vendor, _)| vendor);
+        assert_eq!(vendor("mistral", "relay.example"), Some("mistral"));
+        assert_eq!(vendor("mine", "api.mistral.ai"), Some("mistral"));
+        assert_eq!(vendor("mine", "relay.example"), None);
+        // Anything may listen on this machine.
+        assert_eq!(vendor("mine", "127.0.0.1"), None);
     }
 
     #[test]

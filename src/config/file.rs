@@ -3,10 +3,11 @@
 //! Everything is optional here, so that whatever is found wrong can be taken out and the rest still
 //! be read. What must be there is `validate`'s to say.
 
+use crate::catalog::Prefill;
 use crate::config::secret::Secret;
 use crate::config::shape::{List, OneOrMany, Ordered};
 use crate::config::units::{Size, Time, TimeRange};
-use crate::config::words::{Cause, SocketAddress};
+use crate::config::words::{Cause, Pause, SocketAddress};
 use serde::Deserialize;
 
 #[derive(Debug, Default, Deserialize)]
@@ -70,6 +71,8 @@ pub struct Provider {
     pub endpoints: Option<List<String>>,
     pub models: Ordered<Model>,
     pub tls: Option<ProviderTls>,
+    pub prefill: Option<Prefill>,
+    pub inject_usage: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -125,6 +128,7 @@ pub enum Currency {
 pub struct Policy {
     pub retry: Retry,
     pub timeouts: Timeouts,
+    pub stream: Option<Streaming>,
     pub forward: Option<List<String>>,
     pub fallback_models: Option<List<String>>,
     pub response_model: Option<ResponseModel>,
@@ -142,6 +146,7 @@ pub struct Route {
     // The fields of `Policy`: serde's flatten would lose positions and unknown fields.
     pub retry: Retry,
     pub timeouts: Timeouts,
+    pub stream: Option<Streaming>,
     pub forward: Option<List<String>>,
     pub fallback_models: Option<List<String>>,
     pub response_model: Option<ResponseModel>,
@@ -154,6 +159,7 @@ impl Route {
         Policy {
             retry: std::mem::take(&mut self.retry),
             timeouts: std::mem::take(&mut self.timeouts),
+            stream: self.stream.take(),
             forward: self.forward.take(),
             fallback_models: self.fallback_models.take(),
             response_model: self.response_model,
@@ -217,9 +223,26 @@ pub struct Retry {
 pub struct Timeouts {
     pub connect: Option<Time>,
     pub first_byte: Option<Time>,
+    pub first_token: Option<Time>,
     pub idle: Option<Time>,
+    pub stall: Option<Time>,
     pub response: Option<Time>,
     pub deadline: Option<Time>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Streaming {
+    pub ping: Option<Pause>,
+    pub ping_before_commit: Option<bool>,
+    pub resume: Option<Resume>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    Prefill,
+    Auto,
+    Off,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::catalog::Prefill;
+
 #[derive(Debug)]
 pub struct Snapshot {
     pub server: Server,
@@ -90,6 +92,12 @@ pub struct Provider {
     /// Every credential of this provider, to be struck from what it sends back.
     pub secrets: Vec<Secret>,
     pub endpoints: Vec<Endpoint>,
+    /// How it is asked to continue an assistant message.
+    pub prefill: Prefill,
+    /// The base path for such a request, where it is another.
+    pub prefill_path: Option<String>,
+    /// Streams are asked for their usage with `stream_options.include_usage`.
+    pub inject_usage: bool,
     /// Canonical id → how this provider serves it.
     pub models: HashMap<Arc<str>, Arc<ProviderModel>>,
 }
@@ -212,6 +220,7 @@ pub struct Route {
     pub targets: Vec<Arc<Target>>,
     pub retry: Retry,
     pub timeouts: Timeouts,
+    pub stream: Streaming,
     /// Request headers let through besides the standard ones.
     pub forward: Vec<HeaderName>,
     pub response_model: ResponseModel,
@@ -387,12 +396,36 @@ pub struct Timeouts {
     pub connect: Duration,
     /// A stream's first byte.
     pub first_byte: Duration,
+    /// A stream's first content, comments and preamble notwithstanding.
+    pub first_token: Duration,
     /// Between two bytes of an answer under way.
     pub idle: Duration,
+    /// Between two events of a committed stream, comments notwithstanding.
+    pub stall: Duration,
     /// The header of an answer that is no stream.
     pub response: Duration,
     /// All work up to the commit.
     pub deadline: Duration,
+}
+
+/// What a stream does while its provider is silent, and when it breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Streaming {
+    /// The silence after which the caller gets a comment, and again after each more of it.
+    pub ping: Option<Duration>,
+    /// Also while nothing is decided yet, which sends the head of an answer early.
+    pub ping_before_commit: bool,
+    pub resume: Resume,
+}
+
+/// How a committed stream that breaks is carried on by another target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// By those known to continue an assistant message.
+    Prefill,
+    /// By the others too: answered afresh, what was delivered is skipped.
+    Auto,
+    Off,
 }
 
 #[derive(Debug)]

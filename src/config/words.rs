@@ -1,7 +1,8 @@
 //! Values of the grammar that are one word.
 
 use crate::config::decode::text;
-use crate::config::file::Access;
+use crate::config::file::{Access, Resume};
+use crate::config::units::Time;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
@@ -20,6 +21,13 @@ pub enum Cause {
     Stream,
     ContentFilter,
     Status(u16),
+}
+
+/// A time, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    Off,
+    Every(Time),
 }
 
 const CAUSES: [&str; 8] = [
@@ -71,6 +79,37 @@ impl<'de> Deserialize<'de> for Access {
             Ok(Access::Off)
         } else {
             Err(D::Error::unknown_variant(&word, &["off"]))
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Pause {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        if is_off(&word) {
+            return Ok(Pause::Off);
+        }
+        // Without a digit it is a word, perhaps misspelt, and no attempt at a time.
+        if !word.contains(|letter: char| letter.is_ascii_digit()) {
+            return Err(D::Error::unknown_variant(
+                &word,
+                &["off", "a time such as 15s"],
+            ));
+        }
+        Time::parse(&word)
+            .map(Pause::Every)
+            .map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Resume {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        match word.as_str() {
+            "prefill" => Ok(Resume::Prefill),
+            "auto" => Ok(Resume::Auto),
+            word if is_off(word) => Ok(Resume::Off),
+            word => Err(D::Error::unknown_variant(word, &["prefill", "auto", "off"])),
         }
     }
 }

@@ -3,3 +3,5 @@
 pub mod openai;
 pub mod redact;
 pub mod retry_after;
+pub mod stream;
+pub mod usage;

@@ -14,8 +14,10 @@ pub enum Happened {
     Unreachable,
     /// Connected, then reset or closed before the headers.
     Reset,
-    /// Connected, then silent for too long: no header, or no content.
+    /// Connected, then silent for too long.
     Timeout,
+    /// A stream began in time, and had no content in time.
+    NoToken,
     /// An error, as a status or inside a 200.
     Answered(Meaning),
     /// A 200 with no content and a bare stop, or with nothing at all.
@@ -123,6 +125,7 @@ pub fn judge(happened: &Happened, standing: &Standing) -> Verdict {
         Happened::Unreachable
         | Happened::Reset
         | Happened::Timeout
+        | Happened::NoToken
         | Happened::Empty
         | Happened::Truncated => next(happened, standing, false),
         Happened::Answered(meaning) => match meaning.kind {
@@ -152,7 +155,7 @@ fn named(happened: &Happened, causes: &Causes) -> bool {
     match happened {
         Happened::Unreachable => causes.connect,
         Happened::Reset => causes.reset,
-        Happened::Timeout => causes.timeout,
+        Happened::Timeout | Happened::NoToken => causes.timeout,
         // `stream` stands for every answer that began well and came to nothing; an answer without
         // content, streamed or not, is one of them.
         Happened::Empty | Happened::Truncated => causes.stream,
@@ -218,9 +221,11 @@ fn end(happened: &Happened) -> Verdict {
             | Kind::Credentials
             | Kind::Quota => Verdict::Stop,
         },
-        Happened::Unreachable | Happened::Reset | Happened::Timeout | Happened::Truncated => {
-            Verdict::Stop
-        }
+        Happened::Unreachable
+        | Happened::Reset
+        | Happened::Timeout
+        | Happened::NoToken
+        | Happened::Truncated => Verdict::Stop,
     }
 }
 

@@ -67,6 +67,7 @@ fn no_connection_no_header_no_content() {
         Happened::Unreachable,
         Happened::Reset,
         Happened::Timeout,
+        Happened::NoToken,
         Happened::Truncated,
     ] {
         row(&happened, &retry(), Verdict::Stop, AT_ONCE, AT_ONCE);
@@ -349,6 +350,7 @@ fn everything() -> Vec<Happened> {
         Happened::Unreachable,
         Happened::Reset,
         Happened::Timeout,
+        Happened::NoToken,
         Happened::Empty,
         Happened::Truncated,
     ];
@@ -425,7 +427,7 @@ proptest! {
                 prop_assert!(!retry.causes.is_empty());
             }
             Verdict::Deliver => prop_assert!(
-                !matches!(happened, Happened::Timeout | Happened::Unreachable)
+                !matches!(happened, Happened::Timeout | Happened::NoToken | Happened::Unreachable)
             ),
             Verdict::Stop => prop_assert!(happened != Happened::Empty),
         }

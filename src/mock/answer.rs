@@ -9,8 +9,10 @@ use super::behaviour::Shared;
 use super::connection::Next;
 use super::fault::Fault;
 use super::plan::{self, Plan};
+use super::prefill::{Form, Prefill};
 use super::refusal;
 use super::request::{Body, Head};
+use super::text::Text;
 use super::wire::Wire;
 use super::{echo, stream, whole};
 
@@ -36,6 +38,8 @@ pub struct Answer<'a> {
     pub model: &'a str,
     /// The provider's own name.
     pub name: &'a str,
+    pub text: Text<'a>,
+    /// With an assistant message that the answer goes on from.
     pub prompt_tokens: u64,
     pub inputs: usize,
     pub wants_usage: bool,
@@ -146,6 +150,16 @@ async fn model(
     if let Some(next) = instead_of_an_answer(wire, &plan, head).await? {
         return Ok(next);
     }
+    let prefill = Prefill::of(&body.scan).filter(|_| endpoint == Endpoint::Chat);
+    if plan.refuse_prefill && prefill.is_some() {
+        return send_refusal(wire, &refusal::PREFILL).await;
+    }
+    if plan.no_stream_options && body.scan.has_stream_options() {
+        return send_refusal(wire, &refusal::STREAM_OPTIONS).await;
+    }
+    let form = plan.form.unwrap_or(Form::Plain);
+    let prefix = prefill.as_ref().filter(|prefill| prefill.has(form));
+    let prefix = prefix.map(|prefill| prefill.text.as_str());
     let answer = Answer {
         endpoint,
         plan: &plan,
@@ -153,6 +167,7 @@ async fn model(
         created: seconds_since_epoch(),
         model: token,
         name: &shared.behaviour.name,
+        text: Text::new(&plan, prefix, body.scan.most_tokens()),
         prompt_tokens: (body.length / 4).max(1),
         inputs: body.scan.inputs(),
         wants_usage: body.scan.wants_usage(),
@@ -216,6 +231,12 @@ async fn leak(wire: &mut Wire, plan: &Plan, head: &Head) -> io::Result<Next> {
     }});
     let status = plan.status.unwrap_or(400);
     send(wire, status, refusal::JSON, "", body.to_string().as_bytes()).await
+}
+
+async fn send_refusal(wire: &mut Wire, refusal: &refusal::Refusal) -> io::Result<Next> {
+    let extra = refusal.wait.header();
+    let (status, content_type) = (refusal.status, refusal.content_type);
+    send(wire, status, content_type, &extra, refusal.body.as_bytes()).await
 }
 
 /// The test asked for something the mock does not know.

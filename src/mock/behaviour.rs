@@ -1,11 +1,11 @@
 //! How a mock provider behaves when the model name does not say otherwise.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::plan::{Plan, Recurrence};
+use super::plan::Plan;
+use super::recurrence::{Recurrence, Turns};
 use super::stats::Stats;
 
 /// A provider's habits. The default is healthy: sixteen chunks, at once.
@@ -109,7 +109,7 @@ impl Behaviour {
 pub(super) struct Shared {
     pub behaviour: Behaviour,
     serial: AtomicU64,
-    turns: Mutex<HashMap<String, u64>>,
+    turns: Turns,
 }
 
 impl Shared {
@@ -117,7 +117,7 @@ impl Shared {
         Shared {
             behaviour,
             serial: AtomicU64::new(0),
-            turns: Mutex::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -141,19 +141,7 @@ impl Shared {
         } else {
             base.clone()
         };
-        let strikes = match plan.recurrence {
-            Recurrence::Always => true,
-            Recurrence::First(count) => self.turn(model) < count,
-            Recurrence::Every(count) => self.turn(model).is_multiple_of(count.max(1)),
-        };
+        let strikes = self.turns.strikes(plan.recurrence, model, Instant::now());
         Ok(if strikes { plan } else { plan.without_fault() })
-    }
-
-    /// How often this model was asked for before.
-    fn turn(&self, model: &str) -> u64 {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = turns.entry(model.to_owned()).or_default();
-        *turn += 1;
-        *turn - 1
     }
 }

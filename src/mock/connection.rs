@@ -48,10 +48,15 @@ pub async fn run(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 async fn one(wire: &mut Wire, shared: &Shared) -> io::Result<Next> {
-    let Some(head) = Head::read(wire).await? else {
-        return Ok(Next::Close);
+    let head = match Head::read(wire).await {
+        Ok(Some(head)) => head,
+        Ok(None) => return Ok(Next::Close),
+        // Nothing was asked yet, so nobody left an answer behind.
+        Err(_) if wire.arrived().is_empty() => return Ok(Next::Close),
+        Err(error) => return Err(error),
     };
-    let _flight = Flight::new(shared.stats());
+    let ours = head.path().starts_with("/__mock/");
+    let _flight = (!ours).then(|| Flight::new(shared.stats()));
     if head.path().ends_with("/realtime") && head.upgrade.is_some() {
         return echo::upgrade(wire, &head).await;
     }
@@ -60,7 +65,7 @@ async fn one(wire: &mut Wire, shared: &Shared) -> io::Result<Next> {
     let look = keeps || endpoint == answer::Endpoint::Echo;
     let mut body = Body::read(wire, &head, look).await?;
     shared.stats().received(body.length);
-    if keeps && !head.path().starts_with("/__mock/") {
+    if keeps && !ours {
         shared.stats().remember(seen(&head, &mut body));
     }
     let next = answer::answer(wire, shared, endpoint, &head, &mut body).await?;

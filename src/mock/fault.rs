@@ -19,23 +19,86 @@ pub enum Fault {
     Close,
     ResetAfterHeaders,
     Hang,
-    /// The stream or body ends early, by FIN or by RST; at an event's edge or inside one.
-    Cut {
-        reset: bool,
-        inside: bool,
-    },
+    HangAfterHeaders,
+    Cut(Cut),
     /// Silence in mid-stream, for ever or for a while.
     Stall(Option<Duration>),
-    Malformed,
-    NoDone,
-    Error200,
-    ErrorMid,
-    BaseResp,
+    Malformed(Malformed),
+    Error(Error),
     Empty,
+    /// A body without a byte.
     Nothing,
-    EndlessComments,
+    /// `[DONE]` and no event before it.
+    OnlyDone,
+    /// Comments and no payload any more.
+    Comments(Place),
+    End(End),
     /// A good answer, but the connection is reset when the next request arrives on it.
     Stale,
+}
+
+/// Where a fault stands that can stand in two places.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Place {
+    /// Instead of everything.
+    First,
+    /// After `at` chunks.
+    Middle,
+}
+
+/// How a stream or body ends early.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cut {
+    Fin,
+    Reset,
+    /// FIN inside an event.
+    Inside,
+    /// The body ends as it should, only too soon.
+    Clean,
+}
+
+/// What stands where JSON should.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Malformed {
+    Truncated,
+    Text,
+    /// Every bracket has its partner, but a value is missing.
+    Hole,
+}
+
+/// An error under a status of 200.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Error {
+    pub place: Place,
+    pub form: Form,
+    /// Whether `[DONE]` follows it.
+    pub done: bool,
+}
+
+/// Whose way of telling an error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Form {
+    OpenAi,
+    /// `choices` with the finish reason `error` stand beside it.
+    OpenRouter,
+    /// MiniMax's `base_resp`.
+    BaseResp,
+}
+
+/// How a stream ends after its finish.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum End {
+    /// Without `[DONE]`; the body is complete.
+    NoDone,
+    /// Without `[DONE]` and without the body's end.
+    NoDoneCut,
+    /// Without `[DONE]`; then silence.
+    NoDoneOpen,
+    /// With `[DONE]`; then silence.
+    DoneOpen,
+    DoneTwice,
+    /// With more events after `[DONE]`.
+    AfterDone,
 }
 
 /// The fault a word stands for: one of the list, a refusal, or any error status.
@@ -60,49 +123,57 @@ pub fn status(word: &str) -> Option<u16> {
         .filter(|status| (400..600).contains(status))
 }
 
-static FAULTS: [(&str, Fault); 20] = [
+const fn error(place: Place, form: Form, done: bool) -> Fault {
+    Fault::Error(Error { place, form, done })
+}
+
+static FAULTS: [(&str, Fault); 36] = [
     ("ok", Fault::None),
     ("leak", Fault::Leak),
     ("reset", Fault::Reset),
     ("close", Fault::Close),
     ("reset-after-headers", Fault::ResetAfterHeaders),
     ("hang", Fault::Hang),
-    (
-        "cut",
-        Fault::Cut {
-            reset: false,
-            inside: false,
-        },
-    ),
-    (
-        "cut-body",
-        Fault::Cut {
-            reset: false,
-            inside: false,
-        },
-    ),
-    (
-        "cut-reset",
-        Fault::Cut {
-            reset: true,
-            inside: false,
-        },
-    ),
-    (
-        "cut-inside",
-        Fault::Cut {
-            reset: false,
-            inside: true,
-        },
-    ),
+    ("hang-after-headers", Fault::HangAfterHeaders),
+    ("cut", Fault::Cut(Cut::Fin)),
+    ("cut-body", Fault::Cut(Cut::Fin)),
+    ("cut-reset", Fault::Cut(Cut::Reset)),
+    ("cut-inside", Fault::Cut(Cut::Inside)),
+    ("cut-clean", Fault::Cut(Cut::Clean)),
     ("stall", Fault::Stall(None)),
-    ("malformed", Fault::Malformed),
-    ("no-done", Fault::NoDone),
-    ("error-200", Fault::Error200),
-    ("error-mid", Fault::ErrorMid),
-    ("base-resp", Fault::BaseResp),
+    ("malformed", Fault::Malformed(Malformed::Truncated)),
+    ("malformed-text", Fault::Malformed(Malformed::Text)),
+    ("malformed-hole", Fault::Malformed(Malformed::Hole)),
+    ("error-200", error(Place::First, Form::OpenAi, true)),
+    (
+        "error-200-no-done",
+        error(Place::First, Form::OpenAi, false),
+    ),
+    ("error-mid", error(Place::Middle, Form::OpenAi, true)),
+    (
+        "error-mid-no-done",
+        error(Place::Middle, Form::OpenAi, false),
+    ),
+    (
+        "error-openrouter",
+        error(Place::Middle, Form::OpenRouter, true),
+    ),
+    (
+        "error-openrouter-no-done",
+        error(Place::Middle, Form::OpenRouter, false),
+    ),
+    ("base-resp", error(Place::First, Form::BaseResp, false)),
+    ("base-resp-mid", error(Place::Middle, Form::BaseResp, false)),
     ("empty", Fault::Empty),
     ("nothing", Fault::Nothing),
-    ("endless-comments", Fault::EndlessComments),
+    ("only-done", Fault::OnlyDone),
+    ("endless-comments", Fault::Comments(Place::First)),
+    ("endless-comments-mid", Fault::Comments(Place::Middle)),
+    ("no-done", Fault::End(End::NoDone)),
+    ("no-done-cut", Fault::End(End::NoDoneCut)),
+    ("no-done-open", Fault::End(End::NoDoneOpen)),
+    ("done-open", Fault::End(End::DoneOpen)),
+    ("done-twice", Fault::End(End::DoneTwice)),
+    ("after-done", Fault::End(End::AfterDone)),
     ("stale", Fault::Stale),
 ];

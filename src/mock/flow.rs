@@ -1,16 +1,21 @@
 //! A chunked body, event by event: each goes out in a write of its own.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::plan::Plan;
 use super::wire::Wire;
 
 pub struct Flow<'w> {
     pub wire: &'w mut Wire,
     gzip: Option<GzEncoder<Vec<u8>>>,
-    newline: &'static str,
+    newline: &'static [u8],
+    field: &'static [u8],
+    multi_line: bool,
+    split_utf8: bool,
     frame: Vec<u8>,
 }
 
@@ -19,10 +24,9 @@ impl<'w> Flow<'w> {
     pub async fn begin(
         wire: &'w mut Wire,
         content_type: &str,
-        gzip: bool,
-        crlf: bool,
+        plan: &Plan,
     ) -> io::Result<Flow<'w>> {
-        let encoding = if gzip {
+        let encoding = if plan.gzip {
             "Content-Encoding: gzip\r\n"
         } else {
             ""
@@ -32,24 +36,41 @@ impl<'w> Flow<'w> {
              {encoding}Transfer-Encoding: chunked\r\n\r\n"
         );
         wire.send(head.as_bytes()).await?;
-        let gzip = gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
-        let newline = if crlf { "\r\n" } else { "\n" };
+        let gzip = plan
+            .gzip
+            .then(|| GzEncoder::new(Vec::new(), Compression::fast()));
         Ok(Flow {
             wire,
             gzip,
-            newline,
+            newline: plan.newline.as_bytes(),
+            field: plan.field.as_bytes(),
+            multi_line: plan.multi_line,
+            split_utf8: plan.split_utf8,
             frame: Vec::with_capacity(512),
         })
     }
 
     /// One event with this payload, in one chunk.
     pub async fn data(&mut self, payload: &[u8]) -> io::Result<()> {
-        let newline = self.newline.as_bytes();
-        self.chunk(&[b"data: ", payload, newline, newline]).await
+        let (field, newline) = (self.field, self.newline);
+        if !self.multi_line {
+            return self.chunk(&[field, payload, newline, newline]).await;
+        }
+        let mut parts = Vec::new();
+        for line in lines(payload) {
+            parts.extend([field, line, newline]);
+        }
+        parts.push(newline);
+        self.chunk(&parts).await
+    }
+
+    /// The beginning of an event that never ends.
+    pub async fn half(&mut self, payload: &[u8]) -> io::Result<()> {
+        self.chunk(&[self.field, payload]).await
     }
 
     pub async fn comment(&mut self, text: &str) -> io::Result<()> {
-        let newline = self.newline.as_bytes();
+        let newline = self.newline;
         self.chunk(&[b": ", text.as_bytes(), newline, newline])
             .await
     }
@@ -73,6 +94,21 @@ impl<'w> Flow<'w> {
     }
 
     async fn chunk(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        if self.split_utf8 {
+            let whole = parts.concat();
+            // After the first byte of the first character that has more than one.
+            if let Some(at) = whole.iter().position(|byte| !byte.is_ascii()) {
+                let (before, after) = whole.split_at(at + 1);
+                self.frame(&[before]).await?;
+                // So that the two halves do not arrive as one.
+                self.wire.wait(Duration::from_millis(2)).await?;
+                return self.frame(&[after]).await;
+            }
+        }
+        self.frame(parts).await
+    }
+
+    async fn frame(&mut self, parts: &[&[u8]]) -> io::Result<()> {
         self.frame.clear();
         match &mut self.gzip {
             None => {
@@ -95,4 +131,19 @@ impl<'w> Flow<'w> {
         self.frame.extend_from_slice(b"\r\n");
         self.wire.send(&self.frame).await
     }
+}
+
+/// The payload broken after each comma between its values, where JSON allows a line to end.
+fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    payload.split_inclusive(move |byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' => return !quoted,
+            _ => {}
+        }
+        false
+    })
 }

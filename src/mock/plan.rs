@@ -1,22 +1,41 @@
 //! What one request gets, read from words in its model name.
 //!
 //! The words stand after the name, joined by `+` or `,`: `any/model+cut,chunks=60,at=40`. A name
-//! that is itself a word counts too (`503`), and `ok` is always fine. Any fault followed by
-//! `-once` strikes the first request for that exact model name alone; `first=N` the first N,
-//! `every=N` each Nth beginning with the first. `id=…` only makes a name unlike the others.
+//! that is itself a word counts too (`503`), `ok` is always fine, and `_` is as good as `-`.
+//! `fault.rs` and `refusal.rs` have what can go wrong, one fault an answer; the rest is here.
+//!
+//! **When.** Any fault followed by `-once` strikes the first request for that exact model name
+//! alone; `first=N` the first N, `every=N` each Nth beginning with the first. `from=5s` and
+//! `for=60s` strike in a span of time counted from the first request for that name, and `down=5s`
+//! is `503,for=5s` unless a fault is named. `id=…` only makes a name unlike the others.
+//!
+//! **Where.** `at=N`: after N content chunks, or tool call fragments; about half of them unless
+//! said. `in-reasoning`: in the reasoning, and `at` counts its pieces.
+//!
+//! **How fast.** `delay=` (or `slow-headers`) before the headers, `first-token=` (or
+//! `slow-first-token`) before the content, `pace=` between chunks, `beat=` between comments,
+//! `stall=` for a silence that ends.
+//!
+//! **What is said.** `chunks=`, `size=` (of each delta) or `big`, `reasoning`, `tools`,
+//! `finish=`, `usage-…`; `status=`, `code=` and `retry-after=` for errors. Two mocks say the same
+//! text; `differs` makes it another one, `differs=N` after N chunks.
+//!
+//! **How it is written.** `gzip`, `crlf`, `cr`, `no-space` (after `data:`), `multi-line` (an
+//! event over several `data:` lines), `comments`, `split` (a write for each byte), `split-utf8`
+//! (chunks that end inside a character).
+//!
+//! **How it continues.** After an assistant message the answer goes on with its own text, from as
+//! many characters on as the message has. `form=prefix`, `partial` or `continue`: only where that
+//! mark stands; `form=none`: never. `repeat-space`: white space at the message's end comes again;
+//! `skip-space`: the continuation never begins with any. `refuse-prefill`: such a request is a
+//! 400, and with `no-stream-options` one that has `stream_options` is.
 
 use std::time::Duration;
 
 use super::fault::{self, Fault};
-use super::units;
-
-/// Which requests a fault strikes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Recurrence {
-    Always,
-    First(u64),
-    Every(u64),
-}
+use super::prefill::Form;
+use super::recurrence::Recurrence;
+use super::vocabulary;
 
 /// Where a stream tells its usage.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,17 +64,33 @@ pub struct Plan {
     /// Between the headers and the first content.
     pub first_token: Duration,
     pub pace: Duration,
+    /// Between two comments.
+    pub beat: Duration,
     pub chunks: u32,
     /// The size of each content delta, or of a whole answer's content; 0: as the words are.
     pub size: usize,
     /// How many content chunks come before the fault; half of them unless said.
     pub at: Option<u32>,
+    /// From which content chunk on the text is not the usual one.
+    pub differs: Option<u32>,
     pub reasoning: bool,
+    /// The fault strikes there and not in the content.
+    pub in_reasoning: bool,
     pub tools: bool,
     pub comments: bool,
     pub gzip: bool,
-    pub crlf: bool,
+    pub newline: &'static str,
+    /// What stands before an event's payload.
+    pub field: &'static str,
+    pub multi_line: bool,
     pub split: bool,
+    pub split_utf8: bool,
+    /// The only mark that makes an assistant message one to continue.
+    pub form: Option<Form>,
+    pub repeat_space: bool,
+    pub skip_space: bool,
+    pub refuse_prefill: bool,
+    pub no_stream_options: bool,
     pub usage: Usage,
     pub finish: Option<&'static str>,
     /// Instead of the fault's own.
@@ -72,15 +107,26 @@ impl Default for Plan {
             delay: Duration::ZERO,
             first_token: Duration::ZERO,
             pace: Duration::ZERO,
+            beat: Duration::from_millis(100),
             chunks: 16,
             size: 0,
             at: None,
+            differs: None,
             reasoning: false,
+            in_reasoning: false,
             tools: false,
             comments: false,
             gzip: false,
-            crlf: false,
+            newline: "\n",
+            field: "data: ",
+            multi_line: false,
             split: false,
+            split_utf8: false,
+            form: None,
+            repeat_space: false,
+            skip_space: false,
+            refuse_prefill: false,
+            no_stream_options: false,
             usage: Usage::Asked,
             finish: None,
             status: None,
@@ -89,10 +135,6 @@ impl Default for Plan {
         }
     }
 }
-
-/// Longer than any patience under test, shorter than a night.
-const SLOW: Duration = Duration::from_secs(20);
-const BIG: usize = 2 << 20;
 
 impl Plan {
     /// This plan, changed by the words in a model name. Its first part is a name unless it is a
@@ -127,9 +169,9 @@ impl Plan {
         self.recurrence = recurrence;
     }
 
-    /// The content chunks that come before a fault in mid-stream.
-    pub fn chunks_before_fault(&self) -> u32 {
-        self.at.unwrap_or(self.chunks / 2).min(self.chunks)
+    /// How many of these pieces come before a fault in mid-stream.
+    pub fn pieces_before_fault(&self, pieces: u32) -> u32 {
+        self.at.unwrap_or(pieces / 2).min(pieces)
     }
 
     fn apply_all(&mut self, words: &str) -> Result<(), String> {
@@ -143,53 +185,19 @@ impl Plan {
 
     /// Whether the word is known; an error when it is and its value is wrong.
     fn apply(&mut self, word: &str) -> Result<bool, String> {
-        if let Some((key, value)) = word.split_once('=') {
-            return self.set(key, value);
+        let (key, value) = match word.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (word, None),
+        };
+        let key = key.replace('_', "-");
+        if let Some(value) = value {
+            return vocabulary::key(self, &key, value);
         }
-        if let Some(fault) = word.strip_suffix("-once") {
+        if let Some(fault) = key.strip_suffix("-once") {
             self.recurrence = Recurrence::First(1);
             return Ok(self.strike(fault));
         }
-        match word {
-            "slow-first-token" => self.first_token = SLOW,
-            "slow-headers" => self.delay = SLOW,
-            "big" => self.size = BIG,
-            "reasoning" => self.reasoning = true,
-            "tools" => self.tools = true,
-            "comments" => self.comments = true,
-            "gzip" => self.gzip = true,
-            "crlf" => self.crlf = true,
-            "split" => self.split = true,
-            "usage-every" => self.usage = Usage::Every,
-            "usage-finish" => self.usage = Usage::Finish,
-            "usage-twice" => self.usage = Usage::Twice,
-            "usage-groq" => self.usage = Usage::Groq,
-            "usage-always" => self.usage = Usage::Always,
-            "usage-never" => self.usage = Usage::Never,
-            _ => return Ok(self.strike(word)),
-        }
-        Ok(true)
-    }
-
-    fn set(&mut self, key: &str, value: &str) -> Result<bool, String> {
-        match key {
-            "delay" | "slow-headers" => self.delay = units::duration(value)?,
-            "first-token" | "slow-first-token" => self.first_token = units::duration(value)?,
-            "pace" => self.pace = units::duration(value)?,
-            "stall" => self.fault = Fault::Stall(Some(units::duration(value)?)),
-            "chunks" => self.chunks = number(value)?,
-            "size" => self.size = units::size(value)?,
-            "at" => self.at = Some(number(value)?),
-            "first" => self.recurrence = Recurrence::First(number(value)?),
-            "every" => self.recurrence = Recurrence::Every(number(value)?),
-            "status" => self.status = Some(status(value)?),
-            "code" => self.code = Some(number(value)?),
-            "retry-after" => self.retry_after = Some(header_value(value)?),
-            "finish" => self.finish = Some(finish(value)?),
-            "id" => {}
-            _ => return Ok(false),
-        }
-        Ok(true)
+        Ok(vocabulary::shape(self, &key) || self.strike(&key))
     }
 
     fn strike(&mut self, word: &str) -> bool {
@@ -201,65 +209,23 @@ impl Plan {
     }
 }
 
-/// Every word, for messages and for the list of models.
+/// Every word that needs no value, for messages and for the list of models.
 pub fn words() -> impl Iterator<Item = &'static str> {
-    const SHAPES: [&str; 15] = [
-        "slow-first-token",
-        "slow-headers",
-        "big",
-        "reasoning",
-        "tools",
-        "comments",
-        "gzip",
-        "crlf",
-        "split",
-        "usage-every",
-        "usage-finish",
-        "usage-twice",
-        "usage-groq",
-        "usage-always",
-        "usage-never",
-    ];
-    fault::words().chain(SHAPES)
+    fault::words().chain(vocabulary::shapes())
 }
 
 fn words_known() -> String {
-    const KEYS: &str = "delay= first-token= pace= stall= chunks= size= at= first= every= status= \
-                        code= retry-after= finish= id=, any status from 400 to 599, and -once \
-                        after a fault";
     let mut known = words().collect::<Vec<_>>().join(" ");
-    known.push(' ');
-    known.push_str(KEYS);
-    known
-}
-
-fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
-    value
-        .parse()
-        .map_err(|_| format!("{value:?} is not a number that fits here"))
-}
-
-fn status(value: &str) -> Result<u16, String> {
-    fault::status(value).ok_or_else(|| format!("{value:?} is not a status from 400 to 599"))
-}
-
-fn header_value(value: &str) -> Result<String, String> {
-    if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        Ok(value.to_owned())
-    } else {
-        Err(format!("{value:?} cannot stand in a header"))
+    for key in vocabulary::keys() {
+        known.push_str(&format!(" {key}="));
     }
-}
-
-fn finish(value: &str) -> Result<&'static str, String> {
-    ["stop", "length", "tool_calls", "content_filter"]
-        .into_iter()
-        .find(|known| *known == value)
-        .ok_or_else(|| format!("{value:?} is not stop, length, tool_calls or content_filter"))
+    known.push_str(", any status from 400 to 599, and -once after a fault");
+    known
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::fault::Cut;
     use super::*;
 
     fn plan(model: &str) -> Plan {
@@ -282,14 +248,8 @@ mod tests {
     #[test]
     fn words_combine() {
         let plan = plan("a/b+cut,chunks=60+at=40,pace=5ms+reasoning");
-        assert_eq!(
-            plan.fault,
-            Fault::Cut {
-                reset: false,
-                inside: false
-            }
-        );
-        assert_eq!((plan.chunks, plan.chunks_before_fault()), (60, 40));
+        assert_eq!(plan.fault, Fault::Cut(Cut::Fin));
+        assert_eq!((plan.chunks, plan.pieces_before_fault(60)), (60, 40));
         assert_eq!(plan.pace, Duration::from_millis(5));
         assert!(plan.reasoning);
     }
@@ -305,6 +265,7 @@ mod tests {
         }
         assert_eq!(plan("418").fault, Fault::Status(418));
         assert_eq!(plan("m+503-once").recurrence, Recurrence::First(1));
+        assert!(plan("m+repeat_space+no_stream_options").repeat_space);
     }
 
     #[test]
@@ -315,8 +276,30 @@ mod tests {
             "m+at=x",
             "m+status=200",
             "m+finish=soon",
+            "m+form=odd",
+            "m+down=5",
         ] {
             assert!(Plan::default().for_model(model).is_err(), "{model}");
+        }
+    }
+
+    #[test]
+    fn down_is_an_overload_unless_a_fault_is_named() {
+        let span = Recurrence::Span {
+            from: Duration::ZERO,
+            length: Duration::from_secs(5),
+        };
+        for (model, status) in [
+            ("m+down=5s", 503),
+            ("m+500+down=5s", 500),
+            ("m+down=5s+500", 500),
+        ] {
+            let plan = plan(model);
+            assert_eq!(plan.recurrence, span, "{model}");
+            assert!(
+                matches!(plan.fault, Fault::Refuse(refusal) if refusal.status == status),
+                "{model}"
+            );
         }
     }
 

@@ -92,6 +92,22 @@ const fn json(word: &'static str, status: u16, wait: Wait, body: &'static str) -
 const RATE: &str = r#"{"error":{"message":"Rate limit reached for requests per minute. Please try again in 1s.","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#;
 const OVERLOADED: &str = r#"{"error":{"message":"The engine is currently overloaded, please try again later.","type":"server_error","param":null,"code":"overloaded"}}"#;
 
+/// For a request that ends with an assistant message.
+pub static PREFILL: Refusal = json(
+    "refuse-prefill",
+    400,
+    Wait::None,
+    r#"{"error":{"message":"Invalid messages: the last message must not be from the assistant.","type":"invalid_request_error","param":"messages","code":"invalid_value"}}"#,
+);
+
+/// For a request that has a field the provider does not know.
+pub static STREAM_OPTIONS: Refusal = json(
+    "no-stream-options",
+    400,
+    Wait::None,
+    r#"{"error":{"message":"Unknown parameter: 'stream_options'.","type":"invalid_request_error","param":"stream_options","code":"unknown_parameter"}}"#,
+);
+
 static REFUSALS: [Refusal; 26] = [
     json("429", 429, Wait::Seconds("1"), RATE),
     json("429-ms", 429, Wait::Millis("250"), RATE),
@@ -225,7 +241,7 @@ mod tests {
     #[test]
     fn words_are_unique_and_json_bodies_are_json() {
         let mut seen = std::collections::HashSet::new();
-        for refusal in &REFUSALS {
+        for refusal in REFUSALS.iter().chain([&PREFILL, &STREAM_OPTIONS]) {
             assert!(seen.insert(refusal.word), "{}", refusal.word);
             let parsed = serde_json::from_str::<serde_json::Value>(refusal.body);
             assert_eq!(

@@ -1,7 +1,7 @@
 //! Finds the few top-level fields the mock needs in a body that passes by once, in any pieces.
 //!
-//! Nothing is kept but those fields, so a body of any size costs the same memory. It trusts the
-//! JSON to be valid: what is not, ends in a missing field.
+//! Nothing is kept but those fields and the last message, so a body of any size costs the same
+//! memory. It trusts the JSON to be valid: what is not, ends in a missing field.
 
 use memchr::memchr2;
 
@@ -11,6 +11,9 @@ pub struct Scan {
     model: Vec<u8>,
     stream: Vec<u8>,
     stream_options: Vec<u8>,
+    message: Vec<u8>,
+    continues: Vec<u8>,
+    most_tokens: Vec<u8>,
     inputs: usize,
     depth: u32,
     string: Place,
@@ -39,10 +42,15 @@ enum Field {
     Stream,
     StreamOptions,
     Input,
+    Messages,
+    Continues,
+    MostTokens,
 }
 
 /// A longer value than any of these fields has is cut off here.
 const LONGEST: usize = 4096;
+/// A longer message is not one that a test continues.
+const LONGEST_MESSAGE: usize = 1 << 20;
 
 impl Scan {
     pub fn feed(&mut self, mut bytes: &[u8]) {
@@ -91,6 +99,24 @@ impl Scan {
             .is_ok_and(|options| options.get("include_usage") == Some(&serde_json::json!(true)))
     }
 
+    pub fn has_stream_options(&self) -> bool {
+        !matches!(self.stream_options.as_slice(), b"" | b"null")
+    }
+
+    /// The last object in `messages`, with the end of the list after it.
+    pub fn last_message(&self) -> &[u8] {
+        &self.message
+    }
+
+    pub fn continues_final_message(&self) -> bool {
+        self.continues == b"true"
+    }
+
+    /// `max_tokens` or `max_completion_tokens`.
+    pub fn most_tokens(&self) -> Option<u64> {
+        std::str::from_utf8(&self.most_tokens).ok()?.parse().ok()
+    }
+
     /// How many texts an embedding request holds.
     pub fn inputs(&self) -> usize {
         self.inputs.max(1)
@@ -118,6 +144,9 @@ impl Scan {
             }
             b'{' | b'[' => {
                 self.count_input();
+                if self.field == Field::Messages && self.depth == 2 {
+                    self.message.clear();
+                }
                 self.depth += 1;
                 if self.depth == 1 {
                     return self.field = Field::BeforeKey;
@@ -151,14 +180,17 @@ impl Scan {
     }
 
     fn capture(&mut self, bytes: &[u8]) {
-        let into = match self.field {
-            Field::BeforeKey if self.in_key => &mut self.key,
-            Field::Model => &mut self.model,
-            Field::Stream => &mut self.stream,
-            Field::StreamOptions => &mut self.stream_options,
+        let (into, longest) = match self.field {
+            Field::BeforeKey if self.in_key => (&mut self.key, LONGEST),
+            Field::Model => (&mut self.model, LONGEST),
+            Field::Stream => (&mut self.stream, LONGEST),
+            Field::StreamOptions => (&mut self.stream_options, LONGEST),
+            Field::Messages => (&mut self.message, LONGEST_MESSAGE),
+            Field::Continues => (&mut self.continues, LONGEST),
+            Field::MostTokens => (&mut self.most_tokens, LONGEST),
             _ => return,
         };
-        let room = LONGEST.saturating_sub(into.len()).min(bytes.len());
+        let room = longest.saturating_sub(into.len()).min(bytes.len());
         into.extend_from_slice(bytes.get(..room).unwrap_or_default());
     }
 }
@@ -170,6 +202,9 @@ fn named(key: &[u8]) -> Field {
         br#""stream""# => Field::Stream,
         br#""stream_options""# => Field::StreamOptions,
         br#""input""# => Field::Input,
+        br#""messages""# => Field::Messages,
+        br#""continue_final_message""# => Field::Continues,
+        br#""max_tokens""# | br#""max_completion_tokens""# => Field::MostTokens,
         _ if key.contains(&b'\\') => match serde_json::from_slice::<String>(key) {
             Ok(plain) if !plain.contains(['\\', '"']) => named(format!("\"{plain}\"").as_bytes()),
             _ => Field::Other,
@@ -200,6 +235,23 @@ mod tests {
             assert_eq!(scan.model_token(), r#""a\/b""#, "{piece}");
             assert!(scan.streams() && scan.wants_usage(), "{piece}");
             assert_eq!(scan.inputs(), 3, "{piece}");
+        }
+    }
+
+    #[test]
+    fn the_last_message_and_the_bounds_are_found_in_any_pieces() {
+        let body = r#"{"max_tokens":7,"messages":[{"role":"user","content":[{"text":"no"}]},
+            {"role":"assistant", "content":"a, {b}] \"c"} ],"continue_final_message": true,
+            "tools":[{"messages":[{}]}],"stream_options":null}"#;
+        for piece in 1..body.len() {
+            let scan = scan(body, piece);
+            assert_eq!(
+                std::str::from_utf8(scan.last_message()),
+                Ok(r#"{"role":"assistant","content":"a, {b}] \"c"}]"#),
+                "{piece}"
+            );
+            assert!(scan.continues_final_message() && !scan.has_stream_options());
+            assert_eq!(scan.most_tokens(), Some(7), "{piece}");
         }
     }
 

@@ -58,12 +58,12 @@ impl Stats {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Requests being answered now.
+    /// Requests being answered now; those for these numbers do not count.
     pub fn in_flight(&self) -> i64 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Requests whose client left before it had its answer.
+    /// Requests whose client left before it had its answer, streams above all.
     pub fn aborted(&self) -> u64 {
         self.aborted.load(Ordering::Relaxed)
     }

@@ -1,328 +1,229 @@
 //! Streams: a role, the content piece by piece, a finish, the usage, `[DONE]`.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
-use super::answer::{Answer, Endpoint};
+use super::answer::Answer;
 use super::connection::Next;
-use super::fault::Fault;
+use super::event::Event;
+use super::fault::{End, Error, Fault, Place};
 use super::flow::Flow;
-use super::plan::Usage;
-use super::usage::{self, Tokens};
-use super::whole::{self, ERROR, reset_after_delivery};
+use super::strike::Stop;
+use super::whole::reset_after_delivery;
 use super::wire::Wire;
-use super::words::{self, REASONING, TOOLS};
+use super::words::{REASONING, TOOLS};
 
 pub async fn play(wire: &mut Wire, answer: &Answer<'_>) -> io::Result<Next> {
-    let plan = answer.plan;
-    let flow = Flow::begin(
-        wire,
-        "text/event-stream; charset=utf-8",
-        plan.gzip,
-        plan.crlf,
-    )
-    .await?;
-    let mut play = Play::new(flow, answer);
-    let broken = match plan.fault {
-        Fault::ResetAfterHeaders => Some(reset_after_delivery(play.flow.wire).await?),
-        Fault::Nothing => None,
-        Fault::EndlessComments => return Err(play.comment_for_ever().await),
-        Fault::BaseResp => {
-            play.flow.data(&whole::base_resp(answer)).await?;
-            None
-        }
-        Fault::Error200 => {
-            play.flow.data(ERROR.as_bytes()).await?;
-            play.done().await?;
-            None
-        }
-        _ => play.events().await?,
+    let content_type = "text/event-stream; charset=utf-8";
+    let mut play = Play {
+        flow: Flow::begin(wire, content_type, answer.plan).await?,
+        event: Event::new(answer),
+        answer,
     };
-    match broken {
-        Some(next) => Ok(next),
-        None => {
+    match play.run().await {
+        Ok(()) | Err(Stop::Clean) => {
             play.flow.finish().await?;
             Ok(Next::Another)
         }
+        Err(Stop::Broken(next)) => Ok(next),
+        Err(Stop::Gone(error)) => Err(error),
     }
 }
 
-struct Play<'a, 'w> {
-    flow: Flow<'w>,
-    answer: &'a Answer<'a>,
-    /// Every event begins with it, up to and with `"choices":[`.
-    prefix: Vec<u8>,
-    /// What was said so far, for usage that grows.
-    said: Tokens,
-    event: Vec<u8>,
+pub(super) struct Play<'a, 'w> {
+    pub flow: Flow<'w>,
+    pub event: Event<'a>,
+    pub answer: &'a Answer<'a>,
 }
 
-impl<'a, 'w> Play<'a, 'w> {
-    fn new(flow: Flow<'w>, answer: &'a Answer<'a>) -> Self {
-        let Answer {
-            id,
-            created,
-            model,
-            name,
-            ..
-        } = answer;
-        let (kind, object) = match answer.endpoint {
-            Endpoint::Completions => ("cmpl", "text_completion"),
-            _ => ("chatcmpl", "chat.completion.chunk"),
-        };
-        let prefix = format!(
-            r#"{{"id":"{kind}-{id:016x}","object":"{object}","created":{created},"model":{model},"system_fingerprint":"fp_{name}","choices":["#
-        );
-        let said = Tokens {
-            prompt: answer.prompt_tokens,
-            content: 0,
-            reasoning: 0,
-        };
-        Play {
-            flow,
-            answer,
-            prefix: prefix.into(),
-            said,
-            event: Vec::with_capacity(512),
+/// How many pieces the tool calls come in, openings included.
+fn tool_pieces() -> u32 {
+    TOOLS
+        .iter()
+        .fold(0, |sum, (_, arguments)| sum + 1 + arguments.len() as u32)
+}
+
+impl Play<'_, '_> {
+    async fn run(&mut self) -> Result<(), Stop> {
+        match self.answer.plan.fault {
+            Fault::ResetAfterHeaders => {
+                let next = reset_after_delivery(self.flow.wire).await?;
+                Err(Stop::Broken(next))
+            }
+            Fault::HangAfterHeaders => Err(self.silence().await),
+            Fault::Nothing => Err(Stop::Clean),
+            Fault::OnlyDone => self.done().await,
+            Fault::Comments(Place::First) => Err(self.comment_for_ever().await),
+            Fault::Error(error) if error.place == Place::First => self.error(error).await,
+            _ => self.events().await,
         }
     }
 
-    fn chat(&self) -> bool {
-        self.answer.endpoint == Endpoint::Chat
-    }
-
-    /// The whole sequence; how the connection ends, if it was broken off.
-    async fn events(&mut self) -> io::Result<Option<Next>> {
+    async fn events(&mut self) -> Result<(), Stop> {
         let plan = self.answer.plan;
         if plan.comments {
             for _ in 0..3 {
                 self.flow.comment("keep-alive").await?;
             }
         }
-        if self.chat() {
+        if self.event.chat() {
             self.delta(br#""role":"assistant","content":"""#, b"")
                 .await?;
         }
         self.first_token().await?;
         if plan.fault != Fault::Empty {
-            let broken = self.said_something().await?;
-            if broken.is_some() || plan.fault == Fault::ErrorMid {
-                return Ok(broken);
+            self.reasoning().await?;
+            if plan.tools && self.event.chat() {
+                self.tools().await?;
+            } else {
+                self.content().await?;
             }
         }
-        self.end().await?;
-        Ok(None)
+        self.flow.data(self.event.finish()?).await?;
+        if let Some(last) = self.event.last()? {
+            self.flow.data(last).await?;
+        }
+        self.end().await
     }
 
     /// The silence before it, broken only by comments where there are any.
     async fn first_token(&mut self) -> io::Result<()> {
-        const KEEP_ALIVE: Duration = Duration::from_millis(100);
         let plan = self.answer.plan;
+        let beat = self.beat();
         let mut left = plan.first_token;
-        while plan.comments && left > KEEP_ALIVE {
-            self.flow.wire.wait(KEEP_ALIVE).await?;
+        while plan.comments && left > beat {
+            self.flow.wire.wait(beat).await?;
             self.flow.comment("keep-alive").await?;
-            left -= KEEP_ALIVE;
+            left -= beat;
         }
         self.flow.wire.wait(left).await
     }
 
-    /// Reasoning, then tool calls or content, with the fault in its place.
-    async fn said_something(&mut self) -> io::Result<Option<Next>> {
+    async fn reasoning(&mut self) -> Result<(), Stop> {
         let plan = self.answer.plan;
-        if self.chat() && plan.reasoning {
-            for piece in REASONING {
-                self.said.reasoning += 1;
-                self.delta(br#""reasoning_content":""#, format!("{piece}\"").as_bytes())
-                    .await?;
-                self.flow.wire.wait(plan.pace).await?;
-            }
+        if !plan.reasoning || !self.event.chat() {
+            return Ok(());
         }
-        if self.chat() && plan.tools {
-            self.tools().await?;
-            return self.fault().await;
+        let at = plan.pieces_before_fault(REASONING.len() as u32);
+        for (index, piece) in (0..).zip(REASONING) {
+            if plan.in_reasoning && index == at {
+                self.strike().await?;
+            }
+            self.event.said.reasoning += 1;
+            let value = format!("{piece}\"");
+            self.delta(br#""reasoning_content":""#, value.as_bytes())
+                .await?;
+            self.flow.wire.wait(plan.pace).await?;
         }
-        let at = plan.chunks_before_fault();
-        let mut text = Vec::new();
-        for index in 0..plan.chunks {
-            if index == at {
-                let broken = self.fault().await?;
-                if broken.is_some() || plan.fault == Fault::ErrorMid {
-                    return Ok(broken);
-                }
-            }
-            if index > 0 {
-                self.flow.wire.wait(plan.pace).await?;
-            }
-            text.clear();
-            words::chunk(&mut text, plan, index);
-            text.push(b'"');
-            self.said.content += 1;
-            let key: &[u8] = if self.chat() {
-                br#""content":""#
-            } else {
-                br#""text":""#
-            };
-            self.delta(key, &text).await?;
-        }
-        if at == plan.chunks {
-            self.fault().await
-        } else {
-            Ok(None)
-        }
-    }
-
-    /// What goes wrong in mid-stream, if anything does.
-    async fn fault(&mut self) -> io::Result<Option<Next>> {
-        match self.answer.plan.fault {
-            Fault::Cut { reset, inside } => {
-                if inside {
-                    let half = [b"data: ".as_slice(), &self.prefix, br#"{"index":0,"del"#].concat();
-                    self.flow.raw(&half).await?;
-                }
-                let wire = &mut *self.flow.wire;
-                return Ok(Some(if reset {
-                    reset_after_delivery(wire).await?
-                } else {
-                    Next::Close
-                }));
-            }
-            Fault::Stall(None) => return Err(self.flow.wire.wait_for_client_to_leave().await),
-            Fault::Stall(Some(time)) => self.flow.wire.wait(time).await?,
-            Fault::Malformed => {
-                self.flow
-                    .data(br#"{"id":"chatcmpl-broken","choices":[{"delta":{"cont"#)
-                    .await?;
-            }
-            Fault::ErrorMid => {
-                self.flow.data(ERROR.as_bytes()).await?;
-                self.done().await?;
-            }
-            _ => {}
-        }
-        Ok(None)
-    }
-
-    async fn tools(&mut self) -> io::Result<()> {
-        for (index, (name, arguments)) in TOOLS.iter().enumerate() {
-            let first = format!(
-                r#"{{"index":{index},"id":"call_mock{index}","type":"function","function":{{"name":"{name}","arguments":""}}}}]"#
-            );
-            self.delta(br#""tool_calls":["#, first.as_bytes()).await?;
-            for piece in arguments {
-                self.flow.wire.wait(self.answer.plan.pace).await?;
-                let more = format!(r#"{{"index":{index},"function":{{"arguments":"{piece}"}}}}]"#);
-                self.said.content += 1;
-                self.delta(br#""tool_calls":["#, more.as_bytes()).await?;
-            }
+        if plan.in_reasoning && at == REASONING.len() as u32 {
+            self.strike().await?;
         }
         Ok(())
     }
 
-    async fn end(&mut self) -> io::Result<()> {
+    async fn content(&mut self) -> Result<(), Stop> {
+        let answer = self.answer;
+        let pieces = answer.text.pieces();
+        let at = answer.plan.pieces_before_fault(pieces);
+        let mut text = Vec::new();
+        for index in 0..pieces {
+            if index == at {
+                self.strike_here().await?;
+            }
+            if index > 0 {
+                self.flow.wire.wait(answer.plan.pace).await?;
+            }
+            text.clear();
+            answer.text.piece(&mut text, index);
+            text.push(b'"');
+            self.event.said.content += 1;
+            self.flow.data(self.event.content(&text)?).await?;
+        }
+        if at == pieces {
+            self.strike_here().await?;
+        }
+        Ok(())
+    }
+
+    async fn tools(&mut self) -> Result<(), Stop> {
         let plan = self.answer.plan;
-        let finish = whole::finish(self.answer);
-        self.begin_event();
-        let empty = if self.chat() {
-            r#""delta":{}"#
-        } else {
-            r#""text":"""#
-        };
-        write!(
-            self.event,
-            r#"{{"index":0,{empty},"logprobs":null,"finish_reason":"{finish}""#
-        )?;
-        if plan.usage == Usage::Twice {
-            self.usage(r#","usage":"#)?;
-        }
-        self.event.extend_from_slice(b"}]");
-        match plan.usage {
-            Usage::Finish | Usage::Every => self.usage(r#","usage":"#)?,
-            Usage::Groq => {
-                self.usage(r#","x_groq":{"usage":"#)?;
-                self.event.push(b'}');
+        // Half of them would end one call and not break any.
+        let at = plan.at.unwrap_or(tool_pieces() / 2 + 2);
+        let mut sent = 0;
+        for (index, (name, arguments)) in TOOLS.iter().enumerate() {
+            let opening = format!(
+                r#"{{"index":{index},"id":"call_mock{index}","type":"function","function":{{"name":"{name}","arguments":""}}}}]"#
+            );
+            let more = arguments.iter().map(|piece| {
+                format!(r#"{{"index":{index},"function":{{"arguments":"{piece}"}}}}]"#)
+            });
+            for (number, piece) in std::iter::once(opening).chain(more).enumerate() {
+                if sent == at {
+                    self.strike_here().await?;
+                }
+                if number > 0 {
+                    self.flow.wire.wait(plan.pace).await?;
+                    self.event.said.content += 1;
+                }
+                self.delta(br#""tool_calls":["#, piece.as_bytes()).await?;
+                sent += 1;
             }
-            _ => self.no_usage_yet(),
         }
-        self.event.push(b'}');
-        self.flow.data(&self.event).await?;
-        if self.last_chunk_has_usage() {
-            self.begin_event();
-            self.event.push(b']');
-            self.usage(r#","usage":"#)?;
-            self.event.push(b'}');
-            self.flow.data(&self.event).await?;
+        if at >= sent {
+            self.strike_here().await?;
         }
-        self.done().await
+        Ok(())
     }
 
-    async fn done(&mut self) -> io::Result<()> {
-        match self.answer.plan.fault {
-            Fault::NoDone => Ok(()),
-            _ => self.flow.data(b"[DONE]").await,
+    /// The fault, unless the reasoning had it.
+    async fn strike_here(&mut self) -> Result<(), Stop> {
+        let plan = self.answer.plan;
+        let had = plan.in_reasoning && self.event.chat();
+        if had { Ok(()) } else { self.strike().await }
+    }
+
+    /// What comes after the finish.
+    async fn end(&mut self) -> Result<(), Stop> {
+        let Fault::End(end) = self.answer.plan.fault else {
+            return self.done().await;
+        };
+        match end {
+            End::NoDone => Ok(()),
+            End::NoDoneCut => Err(Stop::Broken(Next::Close)),
+            End::NoDoneOpen => Err(self.silence().await),
+            End::DoneOpen => {
+                self.done().await?;
+                Err(self.silence().await)
+            }
+            End::DoneTwice => {
+                self.done().await?;
+                self.done().await
+            }
+            End::AfterDone => {
+                self.done().await?;
+                let late = self.event.content(br#" Too late.""#)?;
+                Ok(self.flow.data(late).await?)
+            }
         }
     }
 
-    /// One event whose delta is `field` and `value`, both pieces of JSON.
+    pub async fn error(&mut self, error: Error) -> Result<(), Stop> {
+        self.tell(error.form).await?;
+        if error.done {
+            self.done().await?;
+        }
+        Err(Stop::Clean)
+    }
+
+    async fn done(&mut self) -> Result<(), Stop> {
+        Ok(self.flow.data(b"[DONE]").await?)
+    }
+
     async fn delta(&mut self, field: &[u8], value: &[u8]) -> io::Result<()> {
-        self.begin_event();
-        let (open, close): (&[u8], &[u8]) = match self.chat() {
-            true => (br#"{"index":0,"delta":{"#, b"}"),
-            false => (br#"{"index":0,"#, b""),
-        };
-        let parts = [
-            open,
-            field,
-            value,
-            close,
-            br#","logprobs":null,"finish_reason":null}]"#,
-        ];
-        parts
-            .iter()
-            .for_each(|part| self.event.extend_from_slice(part));
-        if self.answer.plan.usage == Usage::Every {
-            self.usage(r#","usage":"#)?;
-        } else {
-            self.no_usage_yet();
-        }
-        self.event.push(b'}');
-        self.flow.data(&self.event).await
+        self.flow.data(self.event.delta(field, value)?).await
     }
 
-    fn begin_event(&mut self) {
-        self.event.clear();
-        self.event.extend_from_slice(&self.prefix);
-    }
-
-    fn usage(&mut self, before: &str) -> io::Result<()> {
-        self.event.extend_from_slice(before.as_bytes());
-        usage::write(&mut self.event, &self.said)
-    }
-
-    /// OpenAI's mark on every chunk but the last, once usage was asked for.
-    fn no_usage_yet(&mut self) {
-        if self.last_chunk_has_usage() {
-            self.event.extend_from_slice(br#","usage":null"#);
-        }
-    }
-
-    fn last_chunk_has_usage(&self) -> bool {
-        match self.answer.plan.usage {
-            Usage::Asked => self.answer.wants_usage,
-            Usage::Always | Usage::Twice => true,
-            Usage::Never | Usage::Every | Usage::Finish | Usage::Groq => false,
-        }
-    }
-
-    async fn comment_for_ever(&mut self) -> io::Error {
-        let pause = self.answer.plan.pace.max(Duration::from_millis(1));
-        loop {
-            if let Err(error) = self.flow.comment("keep-alive").await {
-                return error;
-            }
-            if let Err(error) = self.flow.wire.wait(pause).await {
-                return error;
-            }
-        }
+    pub fn beat(&self) -> Duration {
+        self.answer.plan.beat.max(Duration::from_millis(1))
     }
 }

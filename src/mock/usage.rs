@@ -20,7 +20,11 @@ impl Tokens {
         let empty = plan.fault == Fault::Empty;
         Tokens {
             prompt: answer.prompt_tokens,
-            content: if empty { 0 } else { u64::from(plan.chunks) },
+            content: if empty {
+                0
+            } else {
+                u64::from(answer.text.pieces())
+            },
             reasoning: if plan.reasoning && !empty {
                 REASONING.len() as u64
             } else {

@@ -8,27 +8,31 @@ use flate2::write::GzEncoder;
 
 use super::answer::{self, Answer, Endpoint};
 use super::connection::Next;
-use super::fault::Fault;
+use super::fault::{Cut, Fault, Form, Malformed};
 use super::flow::Flow;
 use super::refusal::JSON;
 use super::usage::{self, Tokens};
 use super::wire::Wire;
-use super::words::{self, REASONING, TOOLS};
+use super::words::{REASONING, TOOLS};
 
 pub const ERROR: &str = r#"{"error":{"message":"The upstream model failed while generating.","type":"server_error","param":null,"code":502}}"#;
+
+/// The fields that OpenRouter puts beside the choices.
+pub const OPENROUTER: &str =
+    r#""provider":"Mock","error":{"code":502,"message":"The provider stopped in mid-answer."}"#;
 
 pub async fn play(wire: &mut Wire, answer: &Answer<'_>) -> io::Result<Next> {
     let plan = answer.plan;
     let mut body = match plan.fault {
-        Fault::Error200 | Fault::ErrorMid => ERROR.into(),
-        Fault::BaseResp => base_resp(answer),
-        Fault::Nothing => Vec::new(),
+        Fault::Error(error) => told(answer, error.form),
+        Fault::Nothing | Fault::OnlyDone => Vec::new(),
+        Fault::Malformed(kind @ (Malformed::Text | Malformed::Hole)) => malformed(kind).into(),
         _ => good(answer)?,
     };
-    if plan.fault == Fault::Malformed {
+    if let Fault::Malformed(Malformed::Truncated) | Fault::Cut(Cut::Clean) = plan.fault {
         body.truncate(body.len() / 2);
     }
-    if plan.comments || plan.fault == Fault::EndlessComments {
+    if plan.comments || matches!(plan.fault, Fault::Comments(_)) {
         return after_blank_lines(wire, answer, &body).await;
     }
     let mut extra = "";
@@ -40,17 +44,22 @@ pub async fn play(wire: &mut Wire, answer: &Answer<'_>) -> io::Result<Next> {
     }
     let mut out = Vec::with_capacity(256 + body.len());
     answer::head(&mut out, 200, JSON, extra, body.len());
-    if plan.fault == Fault::ResetAfterHeaders || !plan.first_token.is_zero() {
+    let headers_alone = matches!(
+        plan.fault,
+        Fault::ResetAfterHeaders | Fault::HangAfterHeaders
+    );
+    if headers_alone || !plan.first_token.is_zero() {
         wire.send(&out).await?;
         out.clear();
     }
     wire.wait(plan.first_token).await?;
     match plan.fault {
         Fault::ResetAfterHeaders => return reset_after_delivery(wire).await,
-        Fault::Cut { reset, .. } => {
+        Fault::HangAfterHeaders => return Err(wire.wait_for_client_to_leave().await),
+        Fault::Cut(cut @ (Cut::Fin | Cut::Inside | Cut::Reset)) => {
             out.extend_from_slice(half(&body));
             wire.send(&out).await?;
-            return if reset {
+            return if cut == Cut::Reset {
                 reset_after_delivery(wire).await
             } else {
                 Ok(Next::Close)
@@ -80,6 +89,27 @@ pub async fn reset_after_delivery(wire: &mut Wire) -> io::Result<Next> {
     Ok(Next::Reset)
 }
 
+/// What stands where JSON should.
+pub fn malformed(kind: Malformed) -> &'static [u8] {
+    match kind {
+        Malformed::Truncated => br#"{"id":"chatcmpl-broken","choices":[{"delta":{"cont"#,
+        Malformed::Text => b"upstream went away",
+        Malformed::Hole => br#"{"id":"chatcmpl-broken","choices":[{"delta":{"content":}}]}"#,
+    }
+}
+
+fn told(answer: &Answer<'_>, form: Form) -> Vec<u8> {
+    match form {
+        Form::OpenAi => ERROR.into(),
+        Form::BaseResp => base_resp(answer),
+        Form::OpenRouter => format!(
+            r#"{{"id":"gen-{:016x}","object":"chat.completion","model":{},"choices":[{{"index":0,"message":{{"role":"assistant","content":""}},"finish_reason":"error"}}],{OPENROUTER}}}"#,
+            answer.id, answer.model
+        )
+        .into(),
+    }
+}
+
 /// MiniMax tells its errors under 200.
 pub fn base_resp(answer: &Answer<'_>) -> Vec<u8> {
     let code = answer.plan.code.unwrap_or(1002);
@@ -98,12 +128,13 @@ fn half(body: &[u8]) -> &[u8] {
 /// Blank lines keep a connection alive while the model thinks.
 async fn after_blank_lines(wire: &mut Wire, answer: &Answer<'_>, body: &[u8]) -> io::Result<Next> {
     let plan = answer.plan;
-    let mut flow = Flow::begin(wire, JSON, plan.gzip, plan.crlf).await?;
-    let pause = plan.pace.max(Duration::from_millis(1));
+    let mut flow = Flow::begin(wire, JSON, plan).await?;
+    let endless = matches!(plan.fault, Fault::Comments(_));
+    let pause = if endless { plan.beat } else { plan.pace };
     let mut lines = 0;
-    while lines < 3 || plan.fault == Fault::EndlessComments {
+    while lines < 3 || endless {
         flow.raw(b"\n").await?;
-        flow.wire.wait(pause).await?;
+        flow.wire.wait(pause.max(Duration::from_millis(1))).await?;
         lines += 1;
     }
     flow.wire.wait(plan.first_token).await?;
@@ -143,7 +174,7 @@ fn good(answer: &Answer<'_>) -> io::Result<Vec<u8>> {
             r#"{{"id":"cmpl-{id:016x}","object":"text_completion","created":{created},"model":{model},"choices":[{{"index":0,"text":""#
         )?;
         if answer.plan.fault != Fault::Empty {
-            words::whole(&mut out, answer.plan);
+            answer.text.whole(&mut out);
         }
         write!(
             out,
@@ -157,10 +188,12 @@ fn good(answer: &Answer<'_>) -> io::Result<Vec<u8>> {
 
 pub fn finish(answer: &Answer<'_>) -> &'static str {
     let tools = answer.plan.tools && answer.endpoint == Endpoint::Chat;
-    answer
-        .plan
-        .finish
-        .unwrap_or(if tools { "tool_calls" } else { "stop" })
+    let usual = match tools {
+        true => "tool_calls",
+        false if answer.text.cut_short => "length",
+        false => "stop",
+    };
+    answer.plan.finish.unwrap_or(usual)
 }
 
 /// The rest of a message object, from after its role.
@@ -185,7 +218,7 @@ fn message(out: &mut Vec<u8>, answer: &Answer<'_>) -> io::Result<()> {
         return out.write_all(b"]");
     }
     out.write_all(br#","content":""#)?;
-    words::whole(out, plan);
+    answer.text.whole(out);
     out.write_all(br#"","refusal":null"#)
 }
 

@@ -4,6 +4,7 @@
 use crate::access;
 use crate::body::inflate::Coding;
 use crate::body::scan::{ScanError, scan};
+use crate::body::stream_options::asks_for_usage;
 use crate::config::snapshot::{Endpoint, Key, Mode, Route, Served, Snapshot};
 use crate::error::{Failure, Reason};
 use crate::proxy::context::Call;
@@ -223,6 +224,7 @@ async fn answer(
         .query()
         .map(str::to_owned);
     let deadline = call.started + route.timeouts.deadline;
+    let asks_usage = scanned.stream && asks_for_usage(&bytes, &scanned);
     let job = Job {
         route: &route,
         steps: &steps,
@@ -233,6 +235,7 @@ async fn answer(
         body: bytes,
         reservation: Some(reservation),
         scan: &scanned,
+        asks_usage,
         started: call.started,
         deadline: bound.map_or(deadline, |bound| bound.min(deadline)),
         bound,

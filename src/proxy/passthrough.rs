@@ -3,6 +3,7 @@
 
 use crate::config::snapshot::{Candidate, Route};
 use crate::dialect::redact::redact;
+use crate::dialect::usage::Usage;
 use crate::error::{Failure, Reason};
 use crate::proxy::context::{Call, Passthrough};
 use crate::proxy::reply;
@@ -105,17 +106,20 @@ fn note(call: &mut Call, status: Option<u16>, reason: Option<Reason>) {
     let (Some(route), Some(provider)) = (&call.tale.route, &call.tale.provider) else {
         return;
     };
-    let label = reason.map_or("ok", Reason::label);
-    call.shared
-        .metrics
-        .attempts
-        .with_label_values(&[route, provider, label])
-        .inc();
+    if let Some(reason) = reason {
+        call.shared
+            .metrics
+            .attempts
+            .with_label_values(&[route, provider, reason.label()])
+            .inc();
+    }
     call.tale.attempts.push(Attempt {
         provider: Arc::clone(provider),
         status,
         reason,
         took: call.started.elapsed(),
+        usage: Usage::default(),
+        estimated: false,
     });
 }
 

@@ -12,6 +12,16 @@ pub fn settle(call: &mut Call, now: Instant) {
         tale.end(Reason::CallerCancelled);
     }
     let reason = tale.reason.map_or("ok", Reason::label);
+    // Those that failed were counted as they did; the one that answered ends with the answer.
+    if let Some(last) = tale.attempts.last()
+        && last.reason.is_none()
+    {
+        let route = tale.route.as_deref().unwrap_or("");
+        let attempts = &call.shared.metrics.attempts;
+        attempts
+            .with_label_values(&[route, &*last.provider, reason])
+            .inc();
+    }
     let provider = tale.provider.as_deref().unwrap_or("");
     call.shared
         .metrics
@@ -34,6 +44,7 @@ pub fn settle(call: &mut Call, now: Instant) {
         return;
     };
     let trace = tale.trace();
+    let (usage, estimated) = tale.usage();
     access.write(Record {
         time_ms: call.began.duration_since(UNIX_EPOCH).map_or(0, millis),
         request_id: std::mem::take(&mut tale.request_id),
@@ -55,6 +66,12 @@ pub fn settle(call: &mut Call, now: Instant) {
         overhead_us: u64::try_from(tale.overhead.as_micros()).unwrap_or(u64::MAX),
         bytes_in: tale.bytes_in,
         bytes_out: tale.bytes_out,
+        tokens_in: usage.input,
+        tokens_out: usage.output,
+        tokens_cached: usage.cached,
+        tokens_reasoning: usage.reasoning,
+        estimated,
+        gap: tale.gap,
     });
 }
 

@@ -7,8 +7,9 @@ use crate::dialect::openai::{answer, error};
 use crate::error::Reason;
 use crate::failover::{Happened, Kind, Meaning};
 use crate::relay::Wires;
-use crate::relay::commit::{Commit, Decision};
+use crate::relay::commit::{self, Decision};
 use crate::relay::exchange::{Request, exchange};
+use crate::relay::pump::Pump;
 use crate::relay::source::{Broken, Source};
 use bytes::{Bytes, BytesMut};
 use http::header;
@@ -21,6 +22,9 @@ use std::time::{Duration, Instant, SystemTime};
 const HELD: usize = 1024 * 1024;
 /// Of an error, this much is read, so that its connection can be used again.
 const ERROR_READ: usize = 256 * 1024;
+/// After the last event the end of the stream comes at once, or the connection is not worth
+/// waiting for.
+pub const ENDED: Duration = Duration::from_millis(20);
 /// Reading that much must not take long: the next target is waiting.
 pub const ERROR_WAIT: Duration = Duration::from_secs(2);
 
@@ -32,6 +36,8 @@ pub enum Opened {
     Flowing(Box<Flowing>),
     /// An error, as a status or inside a 200, or an answer with nothing in it.
     Failed(Box<Failed>),
+    /// It was to carry on another answer, and is a different one.
+    Differs,
 }
 
 pub struct Whole {
@@ -44,7 +50,7 @@ pub struct Whole {
 pub struct Flowing {
     pub head: Box<ResponseHeader>,
     pub source: Source,
-    /// Received and not yet delivered.
+    /// Received and not yet delivered; of a stream the pump has it.
     pub held: Vec<Bytes>,
     pub is_stream: bool,
 }
@@ -68,6 +74,25 @@ impl Failed {
         }))
     }
 
+    /// A stream had been promised to the caller.
+    pub fn unstreamed() -> Box<Failed> {
+        Box::new(Failed {
+            happened: Happened::Answered(bad_response()),
+            answer: None,
+            sent: true,
+            cause: Some("it answered a call for a stream with a whole answer".to_owned()),
+        })
+    }
+
+    /// It refuses the request, and says this word.
+    pub fn is_about(&self, word: &[u8]) -> bool {
+        matches!(&self.happened, Happened::Answered(meaning) if matches!(meaning.status, 400 | 422))
+            && self
+                .answer
+                .as_ref()
+                .is_some_and(|answer| memchr::memmem::find(&answer.body, word).is_some())
+    }
+
     pub fn bad_response(cause: impl ToString) -> Opened {
         Failed::lost(Happened::Answered(bad_response()), true, cause)
     }
@@ -82,10 +107,11 @@ pub fn bad_response() -> Meaning {
     }
 }
 
-pub async fn open(wires: &Wires, request: Request<'_>) -> Opened {
+/// A stream goes through the pump from its first byte on.
+pub async fn open(wires: &Wires, request: Request<'_>, pump: &mut Pump) -> Opened {
     let endpoint = request.endpoint;
     let provider = request.provider;
-    let (mut source, until) = match exchange(wires, request).await {
+    let (mut source, sent) = match exchange(wires, &request).await {
         Ok(reached) => reached,
         Err(opened) => return opened,
     };
@@ -97,14 +123,21 @@ pub async fn open(wires: &Wires, request: Request<'_>) -> Opened {
     }
     let is_stream = is_event_stream(head);
     let head = Box::new(head.clone());
-    let left = until.saturating_duration_since(Instant::now());
     source.set_patience(None);
+    let most = if is_stream {
+        request.first_token
+    } else {
+        request.whole
+    };
+    let until = (sent + most).min(request.deadline);
+    let left = until.saturating_duration_since(Instant::now());
     let read = if is_stream {
-        timeout(left, until_commit(provider, endpoint, &mut source)).await
+        timeout(left, until_commit(provider, &mut source, pump)).await
     } else {
         timeout(left, until_held(&mut source)).await
     };
     match read {
+        Err(_) if is_stream => Failed::lost(Happened::NoToken, true, "no content in time"),
         Err(_) => Failed::lost(Happened::Timeout, true, "no answer in time"),
         Ok(Err(broken)) => lost_midway(broken),
         Ok(Ok(Read::Flowing(held))) => Opened::Flowing(Box::new(Flowing {
@@ -114,6 +147,12 @@ pub async fn open(wires: &Wires, request: Request<'_>) -> Opened {
             is_stream,
         })),
         Ok(Ok(Read::Meant(meaning, body))) => answered(meaning, head, body),
+        Ok(Ok(Read::Empty(body))) => {
+            source.finish(ENDED).await;
+            source.release(wires).await;
+            failed(Happened::Empty, head, body)
+        }
+        Ok(Ok(Read::Differs)) => Opened::Differs,
         Ok(Ok(Read::Whole(body))) => {
             source.release(wires).await;
             judge_whole(provider, endpoint, head, body)
@@ -189,6 +228,9 @@ enum Read {
     Flowing(Vec<Bytes>),
     /// An error inside a 200.
     Meant(Meaning, Bytes),
+    /// A stream that ended with nothing to say.
+    Empty(Bytes),
+    Differs,
 }
 
 async fn until_held(source: &mut Source) -> Result<Read, Broken> {
@@ -222,33 +264,42 @@ fn join(chunks: &[Bytes], size: usize) -> Bytes {
 
 async fn until_commit(
     provider: &Provider,
-    endpoint: Endpoint,
     source: &mut Source,
+    pump: &mut Pump,
 ) -> Result<Read, Broken> {
-    let mut commit = Commit::new(endpoint);
     loop {
-        let chunk = source.next().await?;
-        let ended = chunk.is_none();
-        let decision = match chunk {
-            Some(chunk) => commit.feed(chunk),
-            None => commit.end(),
+        let decision = match source.read().await? {
+            Some(chunk) => commit::feed(pump, chunk),
+            None => commit::end(pump),
         };
         match decision {
-            // It ended before anything in it was worth committing to.
-            Decision::Hold if ended => return Ok(Read::Whole(commit.into_held())),
             Decision::Hold => {}
-            Decision::Go => return Ok(Read::Flowing(vec![commit.into_held()])),
+            Decision::Go => return Ok(Read::Flowing(Vec::new())),
             Decision::Error(event) => {
-                let meant = source
-                    .head()
-                    .and_then(|head| meaning(provider, head, &event));
-                return Ok(match meant {
-                    Some(meaning) => Read::Meant(meaning, event),
-                    None => Read::Flowing(vec![commit.into_held()]),
-                });
+                let meaning = event_meaning(provider, source.head(), &event);
+                return Ok(Read::Meant(meaning, Bytes::from(event)));
             }
+            Decision::Empty => {
+                pump.complete();
+                return Ok(Read::Empty(pump.take()));
+            }
+            Decision::Truncated => {
+                return Err(Broken::Cut("it ended before its answer did".to_owned()));
+            }
+            Decision::Differs => return Ok(Read::Differs),
         }
     }
+}
+
+/// What an error in the middle of a stream means.
+pub fn event_meaning(provider: &Provider, head: Option<&ResponseHeader>, event: &[u8]) -> Meaning {
+    head.and_then(|head| meaning(provider, head, event))
+        .unwrap_or(Meaning {
+            kind: Kind::ServerError,
+            status: 500,
+            retry_after: None,
+            reason: Reason::ProviderError,
+        })
 }
 
 /// A whole 200: is it an answer, an error in disguise, or nothing at all?
@@ -263,7 +314,7 @@ fn judge_whole(
     {
         return answered(meaning, head, body);
     }
-    let model = match look(endpoint, &head, &body) {
+    let model = match look(endpoint, &body) {
         Look::Answer(model) => model,
         Look::Nothing => return failed(Happened::Empty, head, body),
         Look::Other => {
@@ -280,9 +331,8 @@ enum Look {
     Other,
 }
 
-fn look(endpoint: Endpoint, head: &ResponseHeader, body: &[u8]) -> Look {
-    if is_event_stream(head) || answer::is_empty(endpoint, body) {
-        // A stream that ended before its commit point said nothing.
+fn look(endpoint: Endpoint, body: &[u8]) -> Look {
+    if answer::is_empty(endpoint, body) {
         return Look::Nothing;
     }
     match (endpoint, body.trim_ascii_start().first()) {

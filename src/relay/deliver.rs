@@ -1,28 +1,27 @@
-//! An answer on its way to the caller. From here on nothing can be taken back.
+//! An answer that is no stream, on its way to the caller. From here on nothing can be taken back.
 
 use crate::body::passing::ModelPassing;
 use crate::body::scan::model_span;
 use crate::body::splice::{self, Edit};
-use crate::config::snapshot::Endpoint;
-use crate::error::{Failure, Reason};
+use crate::error::Reason;
 use crate::proxy::reply;
 use crate::relay::Wires;
 use crate::relay::attempt::{Flowing, Whole, is_event_stream};
-use crate::relay::pump::Pump;
+use crate::relay::line::{Line, gone};
 use crate::relay::source::{Broken, Source};
 use crate::telemetry::tale::Tale;
 use crate::upstream::headers;
-use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, Version, header};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, header};
 use pingora::http::ResponseHeader;
 use pingora::time::sleep;
 use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// How an answer is to look to the caller.
 pub struct Manner<'a> {
-    pub endpoint: Endpoint,
     pub forward: &'a [HeaderName],
     /// The name that callers know, as a JSON string. None: the provider's own stays.
     pub model: Option<Bytes>,
@@ -63,15 +62,23 @@ pub async fn whole(
 
 fn renamed(answer: &Whole, model: Option<&Bytes>) -> Bytes {
     let body = answer.body.clone();
-    let Some(model) = model else { return body };
-    if is_event_stream(&answer.head) {
-        // A stream that ended before it said anything.
-        let mut pump = Pump::new(Some(model.clone()));
-        let mut whole = BytesMut::from(&*pump.feed(body));
-        whole.extend_from_slice(&pump.finish());
-        return whole.freeze();
-    }
-    match answer.model.clone().or_else(|| model_span(&body)) {
+    // A stream that ended before it said anything came through the pump.
+    let Some(model) = model.filter(|_| !is_event_stream(&answer.head)) else {
+        return body;
+    };
+    let span = answer.model.clone().or_else(|| model_span(&body));
+    spliced(body, span, model)
+}
+
+/// A JSON object with its model's name the one that callers know.
+pub fn with_model(json: Bytes, model: Option<&Bytes>) -> Bytes {
+    let Some(model) = model else { return json };
+    let span = model_span(&json);
+    spliced(json, span, model)
+}
+
+fn spliced(body: Bytes, span: Option<Range<usize>>, model: &Bytes) -> Bytes {
+    match span {
         Some(span) if body.get(span.clone()) != Some(model) => {
             let edit = Edit {
                 span,
@@ -83,26 +90,17 @@ fn renamed(answer: &Whole, model: Option<&Bytes>) -> Bytes {
     }
 }
 
-/// An answer that is still arriving: each piece goes on as it comes.
+/// An answer too large to hold: each piece goes on as it comes.
 pub async fn flowing(
     wires: &Wires,
     session: &mut Session,
+    line: &mut Line,
     answer: Flowing,
     manner: &Manner<'_>,
     tale: &mut Tale,
 ) -> pingora::Result<()> {
-    let mut head = head(&answer.head, manner.forward, tale)?;
-    tale.status = head.status.as_u16();
-    if session.downstream_session.req_header().version != Version::HTTP_10 {
-        // HTTP/2 frames what it sends by itself, and Pingora drops this there.
-        head.insert_header(
-            header::TRANSFER_ENCODING,
-            HeaderValue::from_static("chunked"),
-        )?;
-    }
-    reply::write_head(session, head)
-        .await
-        .inspect_err(|error| tale.end(callers_fault(error)))?;
+    let head = head(&answer.head, manner.forward, tale)?;
+    line.open(session, head, tale).await?;
     let mut source = answer.source;
     source.set_patience(Some(manner.idle));
     let is_json = answer
@@ -110,16 +108,17 @@ pub async fn flowing(
         .headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    let model = manner.model.clone().filter(|_| answer.is_stream || is_json);
-    let mut passing = Passing::new(answer.is_stream, model);
+    let mut passing = manner
+        .model
+        .clone()
+        .filter(|_| is_json)
+        .map(ModelPassing::new);
     for chunk in answer.held {
-        write(session, passing.feed(chunk), tale).await?;
+        line.write(session, renamed_piece(&mut passing, chunk), tale)
+            .await?;
     }
-    match pass(session, &mut source, &mut passing, manner.bound, tale).await? {
-        None => {
-            source.release(wires).await;
-            write(session, passing.finish(), tale).await?;
-        }
+    match pass(session, line, &mut source, &mut passing, manner.bound, tale).await? {
+        None => source.release(wires).await,
         Some(end) => {
             drop(source);
             let (reason, message) = match end {
@@ -128,7 +127,7 @@ pub async fn flowing(
                     "x-overspill-timeout was over before the answer was: allow more",
                 ),
                 End::Broken(Broken::Silent) => (
-                    Reason::ProviderTimeout,
+                    Reason::ProviderIdle,
                     "the provider went silent in the middle of its answer",
                 ),
                 End::Broken(Broken::Cut(cause) | Broken::Garbled(cause)) => {
@@ -140,17 +139,11 @@ pub async fn flowing(
                 }
             };
             tale.end(reason);
-            if !answer.is_stream {
-                // Closed without the last chunk: the only way to say that this is not all.
-                return Error::e_explain(ErrorType::ReadError, message);
-            }
-            let event = last_event(Failure::new(reason, message), manner.endpoint, tale);
-            write(session, event, tale).await?;
+            // Closed without the last chunk: the only way to say that this is not all.
+            return Error::e_explain(ErrorType::ReadError, message);
         }
     }
-    reply::finish(session)
-        .await
-        .inspect_err(|error| tale.end(callers_fault(error)))
+    line.finish(session, tale).await
 }
 
 /// Why an answer ends before its own end.
@@ -168,8 +161,9 @@ async fn until(bound: Option<Instant>) {
 /// Passes on what comes until it ends or breaks, or the caller leaves.
 async fn pass(
     session: &mut Session,
+    line: &mut Line,
     source: &mut Source,
-    passing: &mut Passing,
+    passing: &mut Option<ModelPassing>,
     bound: Option<Instant>,
     tale: &mut Tale,
 ) -> pingora::Result<Option<End>> {
@@ -186,85 +180,19 @@ async fn pass(
             () = &mut out_of_time, if bound.is_some() => return Ok(Some(End::OutOfTime)),
         };
         match read {
-            Ok(Some(chunk)) => write(session, passing.feed(chunk), tale).await?,
+            Ok(Some(chunk)) => {
+                line.write(session, renamed_piece(passing, chunk), tale)
+                    .await?;
+            }
             Ok(None) => return Ok(None),
             Err(broken) => return Ok(Some(End::Broken(broken))),
         }
     }
 }
 
-/// Resolves when the caller has left.
-pub async fn gone(session: &mut Session) -> Box<Error> {
-    loop {
-        match session.downstream_session.read_body_or_idle(true).await {
-            Ok(_) => tokio::task::yield_now().await,
-            Err(error) => return error.into_down(),
-        }
-    }
-}
-
-async fn write(session: &mut Session, bytes: Bytes, tale: &mut Tale) -> pingora::Result<()> {
-    if bytes.is_empty() {
-        return Ok(());
-    }
-    tale.bytes_out += bytes.len() as u64;
-    reply::write_body(session, bytes)
-        .await
-        .inspect_err(|error| tale.end(callers_fault(error)))
-}
-
-fn callers_fault(error: &Error) -> Reason {
-    match error.etype() {
-        ErrorType::WriteTimedout => Reason::CallerTimeout,
-        _ => Reason::CallerCancelled,
-    }
-}
-
-/// A stream that breaks says so itself, and does not say that it is done.
-fn last_event(failure: Failure, endpoint: Endpoint, tale: &Tale) -> Bytes {
-    let body = reply::error_body(&failure, None, Some(endpoint), tale);
-    let mut event = BytesMut::with_capacity(body.len() + 32);
-    if endpoint == Endpoint::Messages {
-        event.put_slice(b"event: error\n");
-    }
-    event.put_slice(b"data: ");
-    event.put_slice(&body);
-    event.put_slice(b"\n\n");
-    event.freeze()
-}
-
-/// What changes in an answer as it passes.
-enum Passing {
-    Events(Pump),
-    Json(ModelPassing),
-    Unchanged,
-}
-
-impl Passing {
-    fn new(is_stream: bool, model: Option<Bytes>) -> Passing {
-        match (is_stream, model) {
-            (true, model) => Passing::Events(Pump::new(model)),
-            (false, Some(model)) => Passing::Json(ModelPassing::new(model)),
-            (false, None) => Passing::Unchanged,
-        }
-    }
-
-    fn feed(&mut self, chunk: Bytes) -> Bytes {
-        match self {
-            Passing::Events(pump) => pump.feed(chunk),
-            Passing::Json(passing) => {
-                let mut out = BytesMut::with_capacity(chunk.len() + 64);
-                passing.feed(&chunk, &mut out);
-                out.freeze()
-            }
-            Passing::Unchanged => chunk,
-        }
-    }
-
-    fn finish(&mut self) -> Bytes {
-        match self {
-            Passing::Events(pump) => pump.finish(),
-            Passing::Json(_) | Passing::Unchanged => Bytes::new(),
-        }
-    }
+fn renamed_piece(passing: &mut Option<ModelPassing>, chunk: Bytes) -> Bytes {
+    let Some(passing) = passing else { return chunk };
+    let mut out = BytesMut::with_capacity(chunk.len() + 64);
+    passing.feed(&chunk, &mut out);
+    out.freeze()
 }

@@ -30,8 +30,12 @@ pub struct Request<'a> {
     pub connect: Duration,
     /// Between two pieces of the request that the provider takes.
     pub write: Duration,
-    /// Until the first of the answer, or all of it where it is no stream.
-    pub answer: Duration,
+    /// Until the head of the answer.
+    pub head: Duration,
+    /// Until a stream's first content.
+    pub first_token: Duration,
+    /// Until all of an answer that is no stream.
+    pub whole: Duration,
     /// When all of this has to be over.
     pub deadline: Instant,
 }
@@ -42,8 +46,8 @@ impl Request<'_> {
     }
 }
 
-/// The head has arrived within its time: the source, and until when the rest may take.
-pub async fn exchange(wires: &Wires, request: Request<'_>) -> Result<(Source, Instant), Opened> {
+/// The head has arrived within its time: the source, and when the request had gone out.
+pub async fn exchange(wires: &Wires, request: &Request<'_>) -> Result<(Source, Instant), Opened> {
     let began = Instant::now();
     let connect = request.left(request.connect);
     let unreachable =
@@ -70,10 +74,10 @@ pub async fn exchange(wires: &Wires, request: Request<'_>) -> Result<(Source, In
             }
         };
         loop {
-            match converse(&mut session, &request, reused && !repeated).await {
-                Ok((until, whole)) => {
+            match converse(&mut session, request, reused && !repeated).await {
+                Ok((sent, whole)) => {
                     let source = Source::new(session, peer, whole).map_err(lost_midway)?;
-                    return Ok((source, until));
+                    return Ok((source, sent));
                 }
                 Err(failure) if failure.stale && !repeated => {
                     repeated = true;
@@ -140,8 +144,8 @@ struct Failure {
     cause: String,
 }
 
-/// Sends the request and waits for the head of the answer: until when the rest may take, and
-/// whether the whole request went out.
+/// Sends the request and waits for the head of the answer: when the request had gone out, and
+/// whether all of it did.
 async fn converse(
     session: &mut HttpSession,
     request: &Request<'_>,
@@ -167,13 +171,13 @@ async fn converse(
         .await
         .map_err(|error| failure(error, false))?;
     let sent = send_body(session, request).await;
-    let answer = request.left(request.answer);
-    let until = Instant::now() + answer;
+    let gone = Instant::now();
+    let answer = request.left(request.head);
     // A provider may refuse a body it has not read: its answer may be there although the
     // connection broke, or stands still, under our writing.
     let wait = if sent.is_ok() { answer } else { ERROR_WAIT };
     match timeout(wait, read_head(session)).await {
-        Ok(Ok(())) => Ok((until, sent.is_ok())),
+        Ok(Ok(())) => Ok((gone, sent.is_ok())),
         Ok(Err(error)) => Err(failure(error, sent.is_ok())),
         Err(_) => Err(Failure {
             happened: Happened::Timeout,

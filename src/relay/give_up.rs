@@ -6,15 +6,17 @@ use crate::dialect::redact::redact;
 use crate::error::{Failure, Reason};
 use crate::failover::{Happened, Meaning};
 use crate::proxy::reply;
-use crate::relay::attempt::{Failed, Whole};
+use crate::relay::attempt::{Failed, Whole, is_event_stream};
 use crate::relay::deliver;
+use crate::relay::line::Line;
 use crate::relay::run::{Job, answers, manner};
 use crate::routing::plan::Step;
 use crate::telemetry::tale::Tale;
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora_proxy::Session;
+use serde_json::Value;
 use std::time::Duration;
 
 /// What is left of a failed attempt until one succeeds.
@@ -66,6 +68,7 @@ impl<'a> Last<'a> {
 /// The deadline is over before an answer was there.
 pub async fn out_of_time(
     session: &mut Session,
+    line: &mut Line,
     job: &Job<'_>,
     tale: &mut Tale,
 ) -> pingora::Result<()> {
@@ -76,17 +79,67 @@ pub async fn out_of_time(
         )
     } else {
         Failure::new(
-            Reason::ProviderTimeout,
+            Reason::ProviderDeadline,
             "no provider answered within the route's deadline: try again later",
         )
     };
     account(job, tale);
-    reply::fail(session, failure, Some(job.endpoint), None, tale).await
+    refuse(session, line, job, failure, None, tale).await
+}
+
+/// An error as a status, or as the one event of a stream that was opened early.
+async fn refuse(
+    session: &mut Session,
+    line: &mut Line,
+    job: &Job<'_>,
+    failure: Failure,
+    retry_after: Option<Duration>,
+    tale: &mut Tale,
+) -> pingora::Result<()> {
+    if !line.is_open() {
+        return reply::fail(session, failure, Some(job.endpoint), retry_after, tale).await;
+    }
+    tale.end(failure.reason);
+    let event = error_event(&failure, None, job.endpoint, tale);
+    tale.cause = failure.cause;
+    line.write(session, event, tale).await?;
+    line.finish(session, tale).await
+}
+
+/// A stream that breaks says so itself, and does not say that it is done.
+pub fn error_event(
+    failure: &Failure,
+    upstream: Option<Value>,
+    endpoint: Endpoint,
+    tale: &Tale,
+) -> Bytes {
+    event(
+        endpoint,
+        &reply::error_body(failure, upstream, Some(endpoint), tale),
+    )
+}
+
+/// An error's data as an event of this endpoint's streams.
+pub fn event(endpoint: Endpoint, data: &[u8]) -> Bytes {
+    let mut event = BytesMut::with_capacity(data.len() + 32);
+    match endpoint {
+        Endpoint::Messages | Endpoint::Responses => event.put_slice(b"event: error\n"),
+        _ => {}
+    }
+    // A line feed would end the line.
+    for line in data.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        event.put_slice(b"data: ");
+        event.put_slice(line);
+        event.put_u8(b'\n');
+    }
+    event.put_u8(b'\n');
+    event.freeze()
 }
 
 /// Every attempt failed, or the answer is the caller's own matter.
 pub async fn give_up(
     session: &mut Session,
+    line: &mut Line,
     job: &Job<'_>,
     last: Last<'_>,
     tale: &mut Tale,
@@ -108,7 +161,7 @@ pub async fn give_up(
             cause: last.cause,
             ..Failure::new(reason, own_words(reason))
         };
-        return reply::fail(session, failure, Some(job.endpoint), last.retry_after, tale).await;
+        return refuse(session, line, job, failure, last.retry_after, tale).await;
     };
     tale.end(reason);
     tale.cause = last.cause;
@@ -116,11 +169,20 @@ pub async fn give_up(
     answers(step, tale);
     let Some(meaning) = meaning else {
         // A 200 with nothing in it goes out as it came.
+        if line.is_open() {
+            line.write(session, whole.body, tale).await?;
+            return line.finish(session, tale).await;
+        }
         return deliver::whole(session, whole, &manner(job, step), tale).await;
     };
     // Whichever of our credentials it quotes.
     let secrets = job.providers.iter().flat_map(|provider| &provider.secrets);
     let body = Bytes::from(redact(&whole.body, secrets).into_owned());
+    if line.is_open() {
+        let event = told(&meaning, body, job.endpoint, tale);
+        line.write(session, event, tale).await?;
+        return line.finish(session, tale).await;
+    }
     let mut head = deliver::head(&whole.head, &job.route.forward, tale)?;
     if head.status.as_u16() < 400 {
         // An error that came as a 200, or a redirect: it goes out as what it is.
@@ -140,7 +202,16 @@ fn spoken(
     tale: &Tale,
 ) -> pingora::Result<Bytes> {
     match normalise(meaning, &body) {
-        Shape::AsItIs => Ok(body),
+        Shape::AsItIs => {
+            if is_event_stream(head) {
+                // It came as an event, and goes out as what it is.
+                head.insert_header(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/json"),
+                )?;
+            }
+            Ok(body)
+        }
         Shape::Wrap { message, upstream } => {
             head.insert_header(
                 header::CONTENT_TYPE,
@@ -149,6 +220,19 @@ fn spoken(
             let failure = Failure::new(meaning.reason, message);
             let upstream = Some(upstream).filter(|upstream| !upstream.is_null());
             Ok(reply::error_body(&failure, upstream, Some(endpoint), tale))
+        }
+    }
+}
+
+/// A provider's error as the one event of a stream: as it is where callers can read it, else
+/// wrapped.
+pub fn told(meaning: &Meaning, data: Bytes, endpoint: Endpoint, tale: &Tale) -> Bytes {
+    match normalise(meaning, &data) {
+        Shape::AsItIs => event(endpoint, &data),
+        Shape::Wrap { message, upstream } => {
+            let failure = Failure::new(meaning.reason, message);
+            let upstream = Some(upstream).filter(|upstream| !upstream.is_null());
+            error_event(&failure, upstream, endpoint, tale)
         }
     }
 }
@@ -170,7 +254,9 @@ fn own_words(reason: Reason) -> &'static str {
     match reason {
         Reason::ProviderUnreachable => "no provider could be reached: try again shortly",
         Reason::ProviderReset => "the provider closed the connection without an answer: try again",
-        Reason::ProviderTimeout => "the provider did not answer in time: try again later",
+        Reason::ProviderTimeout | Reason::ProviderFirstToken => {
+            "the provider did not answer in time: try again later"
+        }
         Reason::ProviderTruncated => "the provider broke off its answer: try again",
         Reason::ProviderAuth | Reason::ProviderQuota => {
             "the gateway's own account at the provider was refused: its operator has to mend that"

@@ -1,25 +1,34 @@
 //! One request, tried at one target after the other until an answer goes to the caller.
 //!
-//! `commit` and `pump` turn bytes into decisions and know nothing of sockets; `exchange`, `source`
-//! and `attempt` are the upstream side, `deliver` and `give_up` the caller's, `run` the loop around
-//! them.
+//! `commit`, `pump`, `patience` and `resume` turn times and bytes into decisions and know nothing of
+//! sockets; `prepare`, `exchange`, `source` and `attempt` are the upstream side, `line`, `deliver`,
+//! `carry` and `give_up` the caller's. `run` is the loop up to the commit, `elsewhere` looks for
+//! another target after it.
 
 pub mod attempt;
+pub mod carry;
 pub mod commit;
 pub mod deliver;
+pub mod elsewhere;
 pub mod exchange;
 pub mod give_up;
+pub mod line;
+pub mod patience;
+pub mod prepare;
 pub mod pump;
+pub mod resume;
 pub mod run;
 pub mod source;
 
 use crate::upstream::address::Book;
+use crate::upstream::habits::Habits;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 
 /// The way out: where providers are, and the connections kept to them.
 pub struct Wires {
     pub book: Book,
+    pub habits: Habits,
     pub connector: Connector,
     /// Keeps nothing, so that what it hands out was opened just now.
     pub fresh: Connector,
@@ -29,6 +38,7 @@ impl Wires {
     pub fn new(book: Book, pool: usize) -> Wires {
         Wires {
             book,
+            habits: Habits::default(),
             connector: Connector::new(Some(ConnectorOptions::new(pool))),
             fresh: Connector::new(Some(ConnectorOptions::new(1))),
         }

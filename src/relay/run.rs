@@ -1,20 +1,23 @@
 //! The loop: try, judge, go on, until an answer is delivered or nothing is left to try.
 
 use crate::body::scan::Scan;
-use crate::body::splice::{self, Pieces};
-use crate::config::snapshot::{Endpoint, Provider, ResponseModel, Route};
+use crate::config::snapshot::{Endpoint, Provider, Route};
+use crate::dialect::usage::Usage;
 use crate::error::Reason;
 use crate::failover::{Following, Happened, Standing, Verdict, judge};
 use crate::limits::buffers::Reservation;
 use crate::relay::Wires;
-use crate::relay::attempt::{self, Opened};
+use crate::relay::attempt::{self, Failed, Opened};
+use crate::relay::carry::carry;
 use crate::relay::deliver::{self, Manner};
-use crate::relay::exchange::Request;
+use crate::relay::elsewhere::Position;
 use crate::relay::give_up::{Last, give_up, out_of_time};
+use crate::relay::line::Line;
+use crate::relay::prepare::{self, Variant};
+use crate::relay::pump::Pump;
 use crate::routing::plan::Step;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tale::{Attempt, Tale};
-use crate::upstream::outline::Outline;
 use bytes::Bytes;
 use pingora::time::sleep;
 use pingora_proxy::Session;
@@ -35,6 +38,8 @@ pub struct Job<'a> {
     /// The body's share of all that may be held.
     pub reservation: Option<Reservation>,
     pub scan: &'a Scan,
+    /// The caller wants to be told the usage of its stream.
+    pub asks_usage: bool,
     pub started: Instant,
     /// Of the work up to the commit.
     pub deadline: Instant,
@@ -43,8 +48,8 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Committed: nothing will be sent again, so the memory is others'.
-    fn release_body(&mut self) {
+    /// Nothing will be sent again, so the memory is others'.
+    pub fn release_body(&mut self) {
         self.body = Bytes::new();
         self.reservation = None;
     }
@@ -58,27 +63,30 @@ pub async fn run(
     mut job: Job<'_>,
     tale: &mut Tale,
 ) -> pingora::Result<()> {
-    let mut at = 0;
-    let mut tries: u32 = 0;
+    let streaming = &job.route.stream;
+    let early = job.scan.stream && streaming.ping_before_commit;
+    let mut line = Line::new(streaming.ping, early, job.started);
+    let mut position = Position { at: 0, tries: 0 };
     let mut retried_here = false;
     let mut backoffs = 0;
     let mut body_left = false;
     let mut last = Last::default();
-    while let Some(step) = job.steps.get(at) {
+    while let Some(step) = job.steps.get(position.at) {
         let now = Instant::now();
         if now >= job.deadline {
-            return out_of_time(session, &job, tale).await;
+            return out_of_time(session, &mut line, &job, tale).await;
         }
-        tries += 1;
+        position.tries += 1;
         if body_left {
             metrics.maybe_billed_twice.inc();
         }
-        let request = prepare(session, &job, step);
-        let opened = tokio::select! {
-            biased;
-            gone = deliver::gone(session) => Err(gone),
-            opened = attempt::open(wires, request) => Ok(opened),
-        };
+        let variant = Variant::default();
+        let (request, asks_usage) =
+            prepare::request(wires, session, &job, step, variant, job.deadline);
+        let mut pump = Pump::new(prepare::form(&job, step, asks_usage));
+        let opened = line
+            .company(session, tale, attempt::open(wires, request, &mut pump))
+            .await;
         let took = now.elapsed();
         tale.waited += took;
         let opened = match opened {
@@ -91,25 +99,31 @@ pub async fn run(
             }
         };
         let failed = match opened {
+            Opened::Whole(_) | Opened::Flowing(_) if line.is_open() && !is_stream(&opened) => {
+                Failed::unstreamed()
+            }
             Opened::Whole(whole) => {
                 job.release_body();
                 succeeded(metrics, &job, step, tale, whole.head.status.as_u16(), took);
                 return deliver::whole(session, whole, &manner(&job, step), tale).await;
             }
             Opened::Flowing(flowing) => {
-                succeeded(
-                    metrics,
-                    &job,
-                    step,
-                    tale,
-                    flowing.head.status.as_u16(),
-                    took,
-                );
+                let status = flowing.head.status.as_u16();
+                succeeded(metrics, &job, step, tale, status, took);
+                if flowing.is_stream {
+                    return carry(
+                        wires, metrics, session, &mut line, &mut job, position, *flowing, pump,
+                        tale,
+                    )
+                    .await;
+                }
                 job.release_body();
                 let manner = manner(&job, step);
-                return deliver::flowing(wires, session, *flowing, &manner, tale).await;
+                return deliver::flowing(wires, session, &mut line, *flowing, &manner, tale).await;
             }
             Opened::Failed(failed) => failed,
+            // Only what carries on another answer can differ from it.
+            Opened::Differs => Failed::unstreamed(),
         };
         body_left |= failed.sent;
         let status = failed
@@ -118,40 +132,42 @@ pub async fn run(
             .map(|whole| whole.head.status.as_u16());
         let reason = reason_of(&failed.happened);
         note(metrics, &job, step, tale, status, Some(reason), took);
+        if asks_usage && failed.is_about(b"stream_options") {
+            // What the caller did not ask for is not the caller's to fail by.
+            let provider = &step.candidate.target.provider;
+            wires.habits.refuses_stream_options(&provider.name);
+            position.tries -= 1;
+            continue;
+        }
         let standing = Standing {
             retry: &job.route.retry,
-            attempts_left: job.route.retry.attempts.saturating_sub(tries),
+            attempts_left: job.route.retry.attempts.saturating_sub(position.tries),
             time_left: job.deadline.saturating_duration_since(Instant::now()),
             retried_here,
-            following: following(job.steps, at),
+            following: following(job.steps, position.at),
             backoff_step: backoffs,
             jitter: rand::random(),
         };
         if standing.time_left.is_zero() {
-            return out_of_time(session, &job, tale).await;
+            return out_of_time(session, &mut line, &job, tale).await;
         }
         let verdict = judge(&failed.happened, &standing);
         last.take(*failed, reason, step);
         let (next, after) = match verdict {
             Verdict::Deliver | Verdict::Stop => break,
-            Verdict::Again { after } => (Some(at), after),
-            Verdict::Next { wider: false } => (Some(at + 1), Duration::ZERO),
-            Verdict::Next { wider: true } => (wider(job.steps, at), Duration::ZERO),
+            Verdict::Again { after } => (Some(position.at), after),
+            Verdict::Next { wider: false } => (Some(position.at + 1), Duration::ZERO),
+            Verdict::Next { wider: true } => (wider(job.steps, position.at), Duration::ZERO),
         };
         let Some(next) = next else { break };
         if !after.is_zero() {
             backoffs += 1;
             tale.waited += after;
-            tokio::select! {
-                biased;
-                gone = deliver::gone(session) => {
-                    tale.end(Reason::CallerCancelled);
-                    return Err(gone);
-                }
-                () = sleep(after) => {}
-            }
+            line.company(session, tale, sleep(after))
+                .await
+                .inspect_err(|_| tale.end(Reason::CallerCancelled))?;
         }
-        retried_here = next == at;
+        retried_here = next == position.at;
         if let Some(following) = job.steps.get(next)
             && following.rank > step.rank
         {
@@ -160,66 +176,26 @@ pub async fn run(
                 .with_label_values(&[&*job.route.name, reason.label()])
                 .inc();
         }
-        at = next;
+        position.at = next;
     }
-    give_up(session, &job, last, tale).await
+    give_up(session, &mut line, &job, last, tale).await
 }
 
-fn prepare<'a>(session: &Session, job: &Job<'a>, step: &Step<'a>) -> Request<'a> {
-    let target = &step.candidate.target;
-    let provider = &target.provider;
-    let body = body(job, step);
-    let timeouts = &job.route.timeouts;
-    Request {
-        provider,
-        endpoint: job.endpoint,
-        outline: Outline::new(
-            provider,
-            job.below,
-            job.query,
-            &session.downstream_session.req_header().headers,
-            &job.route.forward,
-        ),
-        body,
-        connect: timeouts.connect,
-        write: timeouts.idle,
-        answer: if job.scan.stream {
-            timeouts.first_byte
-        } else {
-            timeouts.response
-        },
-        deadline: job.deadline,
-    }
-}
-
-/// Every attempt starts from the caller's own bytes.
-fn body(job: &Job<'_>, step: &Step<'_>) -> Pieces {
-    let options = &step.candidate.target.options;
-    if options.is_empty() {
-        splice::replace_model(&job.body, job.scan, &step.candidate.upstream_json)
-    } else {
-        splice::set_fields(&job.body, job.scan, &step.candidate.upstream_json, options)
-    }
+fn is_stream(opened: &Opened) -> bool {
+    matches!(opened, Opened::Flowing(flowing) if flowing.is_stream)
 }
 
 pub fn manner<'a>(job: &Job<'a>, step: &Step<'a>) -> Manner<'a> {
-    let model = match job.route.response_model {
-        ResponseModel::Upstream => None,
-        ResponseModel::Canonical => step
-            .model_json
-            .cloned()
-            .or_else(|| serde_json::to_vec(step.model).ok().map(Bytes::from)),
-    };
     Manner {
-        endpoint: job.endpoint,
         forward: &job.route.forward,
-        model,
+        model: prepare::shown_model(job, step),
         idle: job.route.timeouts.idle,
         bound: job.bound,
     }
 }
 
-fn note(
+/// One more attempt. What failed is counted at once; the end of what answers is not known yet.
+pub fn note(
     metrics: &Metrics,
     job: &Job<'_>,
     step: &Step<'_>,
@@ -229,19 +205,19 @@ fn note(
     took: Duration,
 ) {
     let provider = &step.candidate.target.provider.name;
-    metrics
-        .attempts
-        .with_label_values(&[
-            &*job.route.name,
-            provider,
-            reason.map_or("ok", Reason::label),
-        ])
-        .inc();
+    if let Some(reason) = reason {
+        metrics
+            .attempts
+            .with_label_values(&[&*job.route.name, provider, reason.label()])
+            .inc();
+    }
     tale.attempts.push(Attempt {
         provider: Arc::clone(provider),
         status,
         reason,
         took,
+        usage: Usage::default(),
+        estimated: false,
     });
     answers(step, tale);
 }
@@ -268,11 +244,12 @@ fn succeeded(
     tale.overhead = elapsed.saturating_sub(tale.waited);
 }
 
-fn reason_of(happened: &Happened) -> Reason {
+pub fn reason_of(happened: &Happened) -> Reason {
     match happened {
         Happened::Unreachable => Reason::ProviderUnreachable,
         Happened::Reset => Reason::ProviderReset,
         Happened::Timeout => Reason::ProviderTimeout,
+        Happened::NoToken => Reason::ProviderFirstToken,
         Happened::Answered(meaning) => meaning.reason,
         Happened::Empty => Reason::ProviderEmpty,
         Happened::Truncated => Reason::ProviderTruncated,

@@ -21,6 +21,8 @@ pub struct Source {
     inflater: Option<Box<Inflater<Capped>>>,
     /// Received, not yet inflated.
     packed: Bytes,
+    /// What was lent out last.
+    lent: Bytes,
     ended: bool,
 }
 
@@ -63,6 +65,7 @@ impl Source {
             reusable,
             inflater,
             packed: Bytes::new(),
+            lent: Bytes::new(),
             ended: false,
         })
     }
@@ -106,6 +109,35 @@ impl Source {
                 }
             }
         }
+    }
+
+    /// The same, but lent out of the connection's own buffer where it can be: no copy is made. May
+    /// be empty.
+    pub async fn read(&mut self) -> Result<Option<&[u8]>, Broken> {
+        let lends = self.inflater.is_none() && matches!(*self.session, HttpSession::H1(_));
+        if !lends {
+            self.lent = match self.next().await? {
+                Some(chunk) => chunk,
+                None => return Ok(None),
+            };
+            return Ok(Some(&self.lent));
+        }
+        let HttpSession::H1(session) = &mut *self.session else {
+            return Ok(None);
+        };
+        let read = session.read_body_ref().await;
+        let read = read.map_err(|error| broken(&error))?;
+        self.ended |= read.is_none();
+        Ok(read)
+    }
+
+    /// Reads on to the end, where that is at hand.
+    pub async fn finish(&mut self, within: Duration) {
+        if self.is_done() {
+            return;
+        }
+        let end = async { while let Ok(Some(_)) = self.read().await {} };
+        let _ = tokio::time::timeout(within, end).await;
     }
 
     /// What the bytes in hand inflate to, a bounded piece at a time.

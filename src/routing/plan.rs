@@ -18,6 +18,13 @@ pub struct Step<'r> {
     pub rank: u32,
 }
 
+impl Step<'_> {
+    /// Its name.
+    pub fn provider(&self) -> &str {
+        &self.candidate.target.provider.name
+    }
+}
+
 /// All steps: the asked model's tiers first, then each fallback model's. A turn of each tier's
 /// schedule is taken; who comes after the one whose turn it is follows in the file's order.
 pub fn plan<'r>(

@@ -1,21 +1,20 @@
 //! Cuts a `text/event-stream` into events, however its bytes arrive.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
-use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
 use super::event::Event;
 
-/// Takes chunks and gives whole events. An event that lies inside one chunk is a slice of it; only
-/// an unfinished one is copied. All events' bytes and the tail, put together, are the input.
+/// Takes chunks and hands on whole events. An event that lies inside one chunk is a slice of it;
+/// only an unfinished one is copied, into memory that is used again. All events' bytes and the
+/// tail, put together, are the input.
 #[derive(Debug)]
 pub struct Splitter {
     max_event: usize,
-    /// What arrived and was not looked at yet.
-    chunk: Bytes,
     /// The event that has begun and not ended.
-    partial: BytesMut,
+    partial: Vec<u8>,
     place: Place,
     /// The length of the byte order mark, until the first event has gone.
     mark: usize,
@@ -46,62 +45,59 @@ impl Splitter {
     pub fn new(max_event: usize) -> Self {
         Splitter {
             max_event,
-            chunk: Bytes::new(),
-            partial: BytesMut::new(),
+            partial: Vec::new(),
             place: Place::Mark(0),
             mark: 0,
             overflowed: false,
         }
     }
 
-    /// Takes the next bytes. [`next`](Self::next) is to be asked until it gives `None` before the
-    /// next ones; what is left over otherwise is copied.
-    pub fn push(&mut self, chunk: Bytes) {
-        if self.overflowed {
-            self.partial.extend_from_slice(&chunk);
-        } else if self.chunk.is_empty() {
-            self.chunk = chunk;
-        } else {
-            self.chunk = [self.chunk.as_ref(), chunk.as_ref()].concat().into();
+    /// Hands on every event that ends in this chunk, until one breaks off: then the rest of the
+    /// chunk is forgotten, and nothing more is to be asked of this splitter.
+    pub fn feed<B>(
+        &mut self,
+        chunk: &[u8],
+        mut each: impl FnMut(Event<'_>) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>, Overflow> {
+        let mut rest = chunk;
+        while !self.overflowed
+            && let Some((head, tail)) = self
+                .event_end(rest)
+                .and_then(|length| rest.split_at_checked(length))
+        {
+            rest = tail;
+            let mark = std::mem::take(&mut self.mark);
+            let flow = if self.partial.is_empty() {
+                each(Event::after(mark, head))
+            } else {
+                self.partial.extend_from_slice(head);
+                let flow = each(Event::after(mark, &self.partial));
+                self.partial.clear();
+                flow
+            };
+            if flow.is_break() {
+                return Ok(flow);
+            }
         }
+        self.partial.extend_from_slice(rest);
+        self.overflowed |= self.partial.len() > self.max_event;
+        if self.overflowed {
+            return Err(Overflow {
+                max_event: self.max_event,
+            });
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
-    /// The next whole event.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it goes on after None, when more arrives"
-    )]
-    pub fn next(&mut self) -> Option<Result<Event, Overflow>> {
-        if self.overflowed {
-            return None;
-        }
-        let Some(length) = self.event_end() else {
-            self.overflowed = self.partial.len() + self.chunk.len() > self.max_event;
-            self.partial.extend_from_slice(&self.chunk);
-            self.chunk = Bytes::new();
-            let max_event = self.max_event;
-            return self.overflowed.then_some(Err(Overflow { max_event }));
-        };
-        let head = self.chunk.split_to(length);
-        let raw = if self.partial.is_empty() {
-            head
-        } else {
-            self.partial.extend_from_slice(&head);
-            self.partial.split().freeze()
-        };
-        Some(Ok(Event::after(std::mem::take(&mut self.mark), raw)))
+    /// How much is held of an event that has not ended.
+    pub fn held(&self) -> usize {
+        self.partial.len()
     }
 
-    /// Gives away all that was pushed and is no event yet: the end of a stream, or of looking into
-    /// it.
-    pub fn take_tail(&mut self) -> Bytes {
+    /// Gives away all that was fed and is no event yet: the end of a stream, or of looking into it.
+    pub fn take_tail(&mut self) -> Vec<u8> {
         self.place = Place::LineStart { after_cr: false };
-        let chunk = std::mem::take(&mut self.chunk);
-        if self.partial.is_empty() {
-            return chunk;
-        }
-        self.partial.extend_from_slice(&chunk);
-        self.partial.split().freeze()
+        std::mem::take(&mut self.partial)
     }
 }
 
@@ -130,10 +126,10 @@ impl Splitter {
     /// half, except where the line before ended in a lone one too: a stream of that kind would
     /// otherwise always be one event late. Should a line feed follow all the same, it begins the
     /// next event, where it changes nothing.
-    fn event_end(&mut self) -> Option<usize> {
+    fn event_end(&mut self, chunk: &[u8]) -> Option<usize> {
         let mut at = 0;
         loop {
-            let rest = self.chunk.get(at..)?;
+            let rest = chunk.get(at..)?;
             let byte = *rest.first()?;
             match self.place {
                 Place::Mark(seen) if MARK.get(seen) == Some(&byte) => {
@@ -190,26 +186,44 @@ impl Splitter {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use std::convert::Infallible;
 
-    /// The events of a stream that arrives in these chunks, and the tail.
-    pub fn split<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Event>, Bytes) {
-        let mut splitter = Splitter::new(4 << 20);
+    /// The raw events of a stream that arrives in these chunks, and the tail.
+    pub fn split<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, Vec<u8>) {
         let mut events = Vec::new();
+        let tail = each(chunks, |event| events.push(event.raw().to_vec()));
+        (events, tail)
+    }
+
+    /// Looks at each event of a stream that arrives in these chunks; gives the tail.
+    pub fn each<'a>(
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+        mut look: impl FnMut(Event<'_>),
+    ) -> Vec<u8> {
+        let mut splitter = Splitter::new(4 << 20);
         for chunk in chunks {
-            splitter.push(Bytes::copy_from_slice(chunk));
-            while let Some(event) = splitter.next() {
-                events.push(event.unwrap());
-            }
+            let fed = splitter.feed(chunk, |event| {
+                look(event);
+                ControlFlow::<Infallible>::Continue(())
+            });
+            assert!(fed.is_ok());
         }
-        (events, splitter.take_tail())
+        splitter.take_tail()
+    }
+
+    fn fed(splitter: &mut Splitter, chunk: &str) -> Result<Vec<String>, Overflow> {
+        let mut events = Vec::new();
+        let fed = splitter.feed(chunk.as_bytes(), |event| {
+            events.push(String::from_utf8(event.raw().to_vec()).unwrap());
+            ControlFlow::<Infallible>::Continue(())
+        });
+        fed.map(|_| events)
     }
 
     fn raws(stream: &str) -> Vec<String> {
-        let (events, tail) = split([stream.as_bytes()]);
-        let raws = events
-            .iter()
-            .map(|event| event.raw().to_vec())
-            .chain([tail.to_vec()]);
+        let (mut events, tail) = split([stream.as_bytes()]);
+        events.push(tail);
+        let raws = events.into_iter();
         raws.map(|raw| String::from_utf8(raw).unwrap()).collect()
     }
 
@@ -233,70 +247,65 @@ pub(super) mod tests {
     #[test]
     fn half_a_pair_is_waited_for_unless_the_stream_has_none() {
         let mut splitter = Splitter::new(100);
-        splitter.push(Bytes::from_static(b"data: a\r\n\r"));
-        assert_eq!(splitter.next(), None);
-        splitter.push(Bytes::from_static(b"\ndata: b\r\n"));
-        assert_eq!(splitter.next().unwrap().unwrap().raw(), "data: a\r\n\r\n");
-        assert_eq!(splitter.next(), None);
-        assert_eq!(splitter.take_tail(), "data: b\r\n");
+        assert_eq!(fed(&mut splitter, "data: a\r\n\r").unwrap(), [""; 0]);
+        assert_eq!(
+            fed(&mut splitter, "\ndata: b\r\n").unwrap(),
+            ["data: a\r\n\r\n"]
+        );
+        assert_eq!(splitter.take_tail(), b"data: b\r\n");
 
         let mut splitter = Splitter::new(100);
-        splitter.push(Bytes::from_static(b"data: a\r\r"));
-        assert_eq!(splitter.next().unwrap().unwrap().raw(), "data: a\r\r");
+        assert_eq!(fed(&mut splitter, "data: a\r\r").unwrap(), ["data: a\r\r"]);
     }
 
     #[test]
     fn an_event_inside_one_chunk_is_not_copied() {
-        let chunk = Bytes::from_static(b"data: a\n\ndata: b\n\n");
-        let mut splitter = Splitter::new(100);
-        splitter.push(chunk.clone());
-        for at in [0, 9] {
-            assert_eq!(
-                splitter.next().unwrap().unwrap().raw().as_ptr(),
-                chunk[at..].as_ptr()
-            );
-        }
-        assert_eq!(splitter.next(), None);
+        let chunk = b"data: a\n\ndata: b\n\n";
+        let mut at = [0, 9].into_iter();
+        each([&chunk[..]], |event| {
+            assert_eq!(event.raw().as_ptr(), chunk[at.next().unwrap()..].as_ptr());
+        });
+        assert_eq!(at.next(), None);
     }
 
     #[test]
-    fn chunks_may_be_pushed_ahead() {
+    fn whoever_looks_may_break_off() {
         let mut splitter = Splitter::new(100);
-        splitter.push(Bytes::from_static(b"data: a\n\nda"));
-        splitter.push(Bytes::from_static(b"ta: b\n\n"));
-        assert_eq!(splitter.next().unwrap().unwrap().raw(), "data: a\n\n");
-        assert_eq!(splitter.next().unwrap().unwrap().raw(), "data: b\n\n");
+        let mut seen = 0;
+        let fed = splitter.feed(b"data: a\n\ndata: b\n\n", |event| {
+            seen += 1;
+            ControlFlow::Break(event.raw().len())
+        });
+        assert_eq!((fed, seen), (Ok(ControlFlow::Break(9)), 1));
     }
 
     #[test]
-    fn a_long_event_passes_and_an_endless_one_is_reported_once() {
+    fn a_long_event_passes_and_an_endless_one_is_reported() {
         let long = format!("data: {}\n\n", "x".repeat(1 << 20));
-        let (events, tail) = split(long.as_bytes().chunks(4096));
-        assert_eq!((events.len(), tail.len()), (1, 0));
-        assert_eq!(events[0].payload(), Some(6..6 + (1 << 20)));
+        let mut payloads = Vec::new();
+        let tail = each(long.as_bytes().chunks(4096), |event| {
+            payloads.push(event.payload().unwrap());
+        });
+        assert_eq!((payloads, tail.len()), (vec![6..6 + (1 << 20)], 0));
 
         let mut splitter = Splitter::new(10);
-        splitter.push(Bytes::from_static(b"data: a\n\ndata: 5678"));
-        assert!(splitter.next().unwrap().is_ok());
-        assert_eq!(splitter.next(), None);
-        splitter.push(Bytes::from_static(b"9"));
-        assert_eq!(splitter.next(), Some(Err(Overflow { max_event: 10 })));
-        splitter.push(Bytes::from_static(b"\n\n"));
-        assert_eq!(splitter.next(), None);
-        assert_eq!(splitter.take_tail(), "data: 56789\n\n");
+        assert_eq!(
+            fed(&mut splitter, "data: a\n\ndata: 5678").unwrap(),
+            ["data: a\n\n"]
+        );
+        assert_eq!(fed(&mut splitter, "9"), Err(Overflow { max_event: 10 }));
+        assert_eq!(fed(&mut splitter, "\n\n"), Err(Overflow { max_event: 10 }));
+        assert_eq!(splitter.take_tail(), b"data: 56789\n\n");
     }
 
     #[test]
     fn the_tail_is_all_that_did_not_become_an_event() {
         let mut splitter = Splitter::new(100);
-        splitter.push(Bytes::from_static(b"data: a\n\ndata: b\n\nda"));
-        assert!(splitter.next().unwrap().is_ok());
-        assert_eq!(splitter.take_tail(), "data: b\n\nda");
-        assert_eq!(splitter.take_tail(), "");
-        for piece in ["da", "ta: c"] {
-            assert_eq!(splitter.next(), None);
-            splitter.push(Bytes::from_static(piece.as_bytes()));
+        for piece in ["data: a\n\nda", "ta: c"] {
+            fed(&mut splitter, piece).unwrap();
         }
-        assert_eq!(splitter.take_tail(), "data: c");
+        assert_eq!(splitter.held(), 7);
+        assert_eq!(splitter.take_tail(), b"data: c");
+        assert_eq!(splitter.take_tail(), b"");
     }
 }

@@ -12,6 +12,8 @@ pub struct Metrics {
     pub attempts: IntCounterVec,
     pub spills: IntCounterVec,
     pub maybe_billed_twice: IntCounter,
+    pub resumed: IntCounterVec,
+    pub stream_gaps: IntCounterVec,
     pub in_flight: IntGauge,
     pub buffers: IntGauge,
     pub overhead: Histogram,
@@ -47,6 +49,20 @@ impl Metrics {
                 "overspill_maybe_billed_twice_total",
                 "Attempts made after an earlier one had received the whole body",
             )?,
+            resumed: IntCounterVec::new(
+                Opts::new(
+                    "overspill_streams_resumed_total",
+                    "Broken streams that another provider carried on, by how",
+                ),
+                &["route", "provider", "how"],
+            )?,
+            stream_gaps: IntCounterVec::new(
+                Opts::new(
+                    "overspill_stream_gaps_total",
+                    "Malformed events that were left out of streams",
+                ),
+                &["route", "provider"],
+            )?,
             in_flight: IntGauge::new("overspill_in_flight", "Requests being served")?,
             buffers: IntGauge::new(
                 "overspill_buffers_bytes",
@@ -78,6 +94,8 @@ impl Metrics {
         registry.register(Box::new(metrics.attempts.clone()))?;
         registry.register(Box::new(metrics.spills.clone()))?;
         registry.register(Box::new(metrics.maybe_billed_twice.clone()))?;
+        registry.register(Box::new(metrics.resumed.clone()))?;
+        registry.register(Box::new(metrics.stream_gaps.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.buffers.clone()))?;
         registry.register(Box::new(metrics.overhead.clone()))?;

@@ -1,6 +1,7 @@
 //! What happened to one request so far, told once: the answer's headers, the error's metadata and
 //! the access line all read it from here.
 
+use crate::dialect::usage::Usage;
 use crate::error::Reason;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,6 +16,10 @@ pub struct Attempt {
     /// None: it answered.
     pub reason: Option<Reason>,
     pub took: Duration,
+    /// What it was billed for, as far as its stream has told or shown.
+    pub usage: Usage,
+    /// Not told by the provider, but reckoned from what came.
+    pub estimated: bool,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +47,8 @@ pub struct Tale {
     pub first_byte: Option<Duration>,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// Malformed events were left out of the stream.
+    pub gap: bool,
 }
 
 impl Tale {
@@ -63,6 +70,25 @@ impl Tale {
         text
     }
 
+    /// The tokens of all attempts together, and whether any of them are reckoned.
+    pub fn usage(&self) -> (Usage, bool) {
+        let sum = |part: fn(&Usage) -> Option<u64>| {
+            let known = self
+                .attempts
+                .iter()
+                .filter_map(|attempt| part(&attempt.usage));
+            known.reduce(u64::saturating_add)
+        };
+        let usage = Usage {
+            input: sum(|usage| usage.input),
+            output: sum(|usage| usage.output),
+            cached: sum(|usage| usage.cached),
+            reasoning: sum(|usage| usage.reasoning),
+        };
+        let estimated = self.attempts.iter().any(|attempt| attempt.estimated);
+        (usage, estimated)
+    }
+
     /// The end, unless one is known already.
     pub fn end(&mut self, reason: Reason) {
         self.reason.get_or_insert(reason);
@@ -80,6 +106,8 @@ mod tests {
             status,
             reason,
             took: Duration::from_millis(ms),
+            usage: Usage::default(),
+            estimated: false,
         };
         let tale = Tale {
             attempts: vec![

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod credentials;
+pub mod habits;
 pub mod headers;
 pub mod outline;
 pub mod peer;

@@ -15,6 +15,7 @@ pub struct Outline<'a> {
 impl<'a> Outline<'a> {
     pub fn new(
         provider: &'a Provider,
+        base_path: &str,
         below: &str,
         query: Option<&str>,
         caller: &HeaderMap,
@@ -22,7 +23,7 @@ impl<'a> Outline<'a> {
     ) -> Outline<'a> {
         Outline {
             provider,
-            target: rewrite::target(provider, below, query),
+            target: rewrite::target(provider, base_path, below, query),
             kept: headers::to_provider(caller, forward)
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),

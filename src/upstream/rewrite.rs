@@ -6,15 +6,15 @@ use crate::upstream::{credentials, headers};
 use http::{HeaderName, header};
 use pingora::http::RequestHeader;
 
-/// The request target at a provider: its base path, the path below it, the caller's query, and
+/// The request target at a provider: the base path, the path below it, the caller's query, and
 /// the credential where it travels there.
-pub fn target(provider: &Provider, below: &str, query: Option<&str>) -> String {
+pub fn target(provider: &Provider, base_path: &str, below: &str, query: Option<&str>) -> String {
     let credential = match &provider.auth {
         Auth::Query { pair } => Some(pair.expose()),
         Auth::None | Auth::Header { .. } => None,
     };
-    let mut target = String::with_capacity(provider.base_path.len() + below.len() + 64);
-    target.push_str(&provider.base_path);
+    let mut target = String::with_capacity(base_path.len() + below.len() + 64);
+    target.push_str(base_path);
     target.push_str(below);
     if target.is_empty() {
         target.push('/');
@@ -76,7 +76,8 @@ pub fn passthrough(
         request.remove_header(name);
     }
     let query = request.uri.query().map(str::to_owned);
-    request.set_raw_path(target(provider, below, query.as_deref()).as_bytes())?;
+    request
+        .set_raw_path(target(provider, &provider.base_path, below, query.as_deref()).as_bytes())?;
     request.insert_header(header::HOST, provider.authority.clone())?;
     credentials::apply(&provider.auth, request)
 }

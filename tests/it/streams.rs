@@ -5,6 +5,10 @@ use crate::harness::*;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
+/// Of a stream with the chunk that tells the usage.
+const ASK_USAGE: &str =
+    r#"{"model":"acme/chat","stream":true,"stream_options":{"include_usage":true}}"#;
+
 /// What a client sees of `sent`, the provider's own name for the model in it.
 async fn seen_of(sent: &str, split: usize) -> String {
     let mut acts = vec![sse_head()];
@@ -12,7 +16,7 @@ async fn seen_of(sent: &str, split: usize) -> String {
     acts.push(last());
     let provider = Provider::always(acts).await;
     let gateway = Gateway::start(&Config::one(&provider)).await;
-    let reply = gateway.chat(ASK_STREAM).await.expect(200);
+    let reply = gateway.chat(ASK_USAGE).await.expect(200);
     assert!(
         reply
             .get("content-type")

@@ -54,11 +54,16 @@ fn the_defaults() {
     let times = [
         limits.connect,
         limits.first_byte,
+        limits.first_token,
         limits.idle,
+        limits.stall,
         limits.response,
         limits.deadline,
     ];
-    assert_eq!(times.map(|time| time.as_secs()), [2, 60, 30, 600, 900]);
+    assert_eq!(
+        times.map(|time| time.as_secs()),
+        [2, 60, 60, 30, 120, 600, 900]
+    );
     assert!(matches!(snapshot.keys, Keys::Open));
     assert_eq!(
         (snapshot.log.format, snapshot.log.level),

@@ -223,6 +223,21 @@ fn providers() {
         ],
     );
     expect_provider(
+        "vllm: { prefill: continue, inject_usage: maybe }",
+        &[
+            "vllm.prefill: `continue` is not known here; write one of `none`, `assistant`, \
+             `prefix`, `partial`, `continue_final_message`",
+            "vllm.inject_usage: `maybe` is not true or false",
+        ],
+    );
+    expect_provider(
+        "vllm: { prefill: partail }",
+        &[
+            "vllm.prefill: `partail` is not known here; write one of `none`, `assistant`, \
+           `prefix`, `partial`, `continue_final_message`; did you mean `partial`?",
+        ],
+    );
+    expect_provider(
         "vllm: { base_url: \"http://localhost:8080/v1\" }",
         &["vllm.base_url: is where this gateway itself listens"],
     );
@@ -384,6 +399,52 @@ fn policies() {
         ],
     );
     expect_route(
+        &format!("{T}, timeouts: {{ first_token: 0s, stall: 2d, first_tokn: 5s }}"),
+        &[
+            ".timeouts.first_token: `0s` is not between 1ms and 1d",
+            ".timeouts.stall: `2d` is not between 1ms and 1d",
+            ".timeouts.first_tokn: unknown field `first_tokn`; did you mean `first_token`?",
+        ],
+    );
+    expect_route(
+        &format!("{T}, stream: {{ ping: 0s, ping_before_commit: yes, resume: prefil }}"),
+        &[
+            ".stream.ping: `0s` would ping without a pause; write `off` for no pings",
+            ".stream.ping_before_commit: `yes` is not true or false",
+            ".stream.resume: `prefil` is not known here; \
+             write one of `prefill`, `auto`, `off`; did you mean `prefill`?",
+        ],
+    );
+    for (ping, expected) in [
+        (
+            "offf",
+            "`offf` is not known here; write one of `off`, `a time such as 15s`; \
+             did you mean `off`?",
+        ),
+        (
+            "true",
+            "`true` is not known here; write one of `off`, `a time such as 15s`",
+        ),
+        (
+            "15",
+            "`15` has no unit; write a time such as `10s`, `800ms` or `5m`",
+        ),
+        ("2d", "`2d` is not between 1ms and 1d"),
+    ] {
+        expect_route(
+            &format!("{T}, stream: {{ ping: {ping} }}"),
+            &[&format!(".stream.ping: {expected}")],
+        );
+    }
+    expect_route(
+        &format!("{T}, stream: {{ pings: 1s }}"),
+        &[".stream.pings: unknown field `pings`; did you mean `ping`?"],
+    );
+    expect_route(
+        &format!("{T}, stream: off"),
+        &[".stream: expected a mapping, found a single value"],
+    );
+    expect_route(
         &format!("{T}, forward: [x-team, Cookie, \"a b\", x-overspill-tags]"),
         &[
             ".forward[1]: `Cookie` never goes upstream; remove it",
@@ -405,7 +466,7 @@ fn policies() {
             "o.yaml:1: defaults.timeouts.idle: `0s` is not between 1ms and 1d",
             "o.yaml:1: defaults.fallback_models[0]: no route serves `gpt-5`",
             "o.yaml:1: defaults.mode: unknown field `mode`; known here: \
-             retry, timeouts, forward, fallback_models, response_model, balance",
+             retry, timeouts, stream, forward, fallback_models, response_model, balance",
         ],
     );
 }
@@ -413,12 +474,14 @@ fn policies() {
 #[test]
 fn stream_routes() {
     expect_route(
-        "mode: stream, match: { models: [a] }, response_model: upstream, \
+        "mode: stream, match: { models: [a] }, response_model: upstream, stream: { ping: off }, \
          targets: [{ provider: deepseek, model: x, options: { a: 1 } }]",
         &[
             ".match.models: `mode: stream` never reads the body, so it cannot see the model; \
              match by path, host, headers or keys",
             ".response_model: has no effect with `mode: stream`, \
+             which passes bodies as they are; remove it",
+            ".stream: has no effect with `mode: stream`, \
              which passes bodies as they are; remove it",
             ".targets[0].model: has no effect with `mode: stream`, \
              which passes bodies as they are; remove it",

@@ -4,6 +4,7 @@ mod grammar;
 mod messages;
 mod parse;
 mod secrets;
+mod streams;
 mod warnings;
 
 use super::date::Date;

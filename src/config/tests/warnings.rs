@@ -65,3 +65,65 @@ fn the_catalogue_grows_old_too() {
     );
     assert!(load_on(text, "2027-07-02").unwrap().warnings.is_empty());
 }
+
+#[test]
+fn what_a_stream_waits_for() {
+    let text = "\
+providers: { deepseek: { api_key: k } }
+defaults:
+  timeouts: { first_token: 2m, deadline: 1m }
+  stream: { ping_before_commit: true }
+routes:
+  - match: { path: /a }
+    timeouts: { deadline: 5s }
+    stream: { ping: off }
+    targets: [{ provider: deepseek, model: m }]
+  - match: { path: /b }
+    timeouts: { first_token: 61s }
+    stream: { ping: off, ping_before_commit: true }
+    targets: [{ provider: deepseek, model: m }]
+  - match: { path: /c }
+    timeouts: { first_token: 1m }
+    stream: { ping: off, ping_before_commit: false }
+    targets: [{ provider: deepseek, model: m }]
+";
+    let no_pings = "`ping_before_commit: true` has no effect with `ping: off`";
+    assert_eq!(
+        warned(text),
+        [
+            "o.yaml:3: defaults.timeouts.first_token: is longer than `deadline` (1m), \
+             which ends the wait first",
+            &format!("o.yaml:8: routes[0].stream.ping: {no_pings}"),
+            "o.yaml:11: routes[1].timeouts.first_token: is longer than `deadline` (1m), \
+             which ends the wait first",
+            &format!("o.yaml:12: routes[1].stream.ping_before_commit: {no_pings}"),
+        ]
+    );
+}
+
+#[test]
+fn pings_off_for_all_are_told_of_once() {
+    let text = "\
+providers: { deepseek: { api_key: k } }
+defaults: { stream: { ping: off, ping_before_commit: true } }
+routes:
+  - { match: { path: /a }, targets: [{ provider: deepseek, model: m }] }
+  - { match: { path: /b }, stream: { ping: 5s }, targets: [{ provider: deepseek, model: m }] }
+";
+    assert_eq!(
+        warned(text),
+        ["o.yaml:2: defaults.stream.ping_before_commit: \
+          `ping_before_commit: true` has no effect with `ping: off`"]
+    );
+}
+
+#[test]
+fn a_resume_that_nobody_can_carry_out_is_the_default() {
+    let text = "\
+providers: { openai: { api_key: k }, groq: { api_key: k } }
+routes:
+  - stream: { resume: prefill }
+    targets: [{ provider: openai, model: m }, { provider: groq, model: m, tier: 2 }]
+";
+    assert_eq!(warned(text), [""; 0]);
+}

@@ -79,6 +79,11 @@ impl EndpointUrl {
         })
     }
 
+    /// Whatever the path.
+    pub fn is_same_server(&self, other: &EndpointUrl) -> bool {
+        (self.tls, &self.host, self.port) == (other.tls, &other.host, other.port)
+    }
+
     pub fn is_loopback(&self) -> bool {
         match self.host.parse::<IpAddr>() {
             Ok(address) => address.is_loopback(),

@@ -15,6 +15,7 @@ mod route;
 mod served;
 mod server;
 mod serving;
+mod stream;
 mod target;
 
 use crate::config::date::Date;

@@ -4,22 +4,22 @@ use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::shape::{List, elements};
-use crate::config::snapshot::{Causes, ResponseModel, Retry, Timeouts};
+use crate::config::snapshot::{Causes, ResponseModel, Resume, Retry, Streaming, Timeouts};
 use crate::config::units::TimeRange;
 use crate::config::validate::names::{header_name, is_name, name, number, out_of_range, time};
+use crate::config::validate::stream::{streaming, timeouts};
 use crate::config::words::Cause;
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
 
-const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
 
 #[derive(Clone)]
 pub struct Policy {
     pub retry: Retry,
     pub timeouts: Timeouts,
+    pub stream: Streaming,
     pub forward: Vec<HeaderName>,
     /// With the places they were written at.
     pub fallback_models: Vec<(Place, Arc<str>)>,
@@ -47,9 +47,16 @@ pub fn defaults(report: &mut Report, place: &Place, file: file::Policy) -> Polic
         timeouts: Timeouts {
             connect: seconds(2),
             first_byte: seconds(60),
+            first_token: seconds(60),
             idle: seconds(30),
+            stall: seconds(120),
             response: seconds(600),
             deadline: seconds(900),
+        },
+        stream: Streaming {
+            ping: Some(seconds(15)),
+            ping_before_commit: false,
+            resume: Resume::Prefill,
         },
         forward: vec![],
         fallback_models: vec![],
@@ -69,6 +76,12 @@ pub fn overlay(report: &mut Report, place: &Place, file: file::Policy, base: &Po
             &place.key("timeouts"),
             &file.timeouts,
             &base.timeouts,
+        ),
+        stream: streaming(
+            report,
+            &place.key("stream"),
+            &file.stream.unwrap_or_default(),
+            base.stream,
         ),
         forward: match &file.forward {
             Some(headers) => forward(report, &place.key("forward"), headers),
@@ -138,23 +151,6 @@ fn causes(words: &List<Cause>) -> Causes {
         }
     }
     causes
-}
-
-fn timeouts(
-    report: &mut Report,
-    place: &Place,
-    file: &file::Timeouts,
-    base: &Timeouts,
-) -> Timeouts {
-    let mut limit =
-        |field: &str, given, base| time(report, &place.key(field), given, base, MS..=DAY);
-    Timeouts {
-        connect: limit("connect", file.connect, base.connect),
-        first_byte: limit("first_byte", file.first_byte, base.first_byte),
-        idle: limit("idle", file.idle, base.idle),
-        response: limit("response", file.response, base.response),
-        deadline: limit("deadline", file.deadline, base.deadline),
-    }
 }
 
 /// Never let through, whatever a route says: credentials, what belongs to one connection, ours.

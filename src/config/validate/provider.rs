@@ -6,7 +6,7 @@ use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::{Report, not_known};
 use crate::config::shape::{Ordered, elements};
-use crate::config::snapshot::{Auth, Endpoint, Provider, Server};
+use crate::config::snapshot::{Auth, Endpoint, Prefill, Provider, Server};
 use crate::config::suggest::closest;
 use crate::config::validate::Context;
 use crate::config::validate::auth::credentials;
@@ -113,10 +113,13 @@ impl One<'_> {
         let models = models(report, &self.place, &file.models, known, self.today);
         let (url, (auth, secrets)) = (url?, credentials?);
         self.warn_of_plain_text(report, &url, &auth);
+        let vendor = catalog().vendor(self.name, &url.host);
+        let (prefill, prefill_path) = prefill(file, vendor.map(|(_, known)| known), &url);
+        let takes_usage = vendor.and_then(|(_, known)| known.inject_usage);
         Some(Provider {
             name: self.name.into(),
             index: self.index,
-            vendor: catalog().vendor(self.name, &url.host).into(),
+            vendor: vendor.map_or(self.name, |(vendor, _)| vendor).into(),
             tls: url.tls,
             verify: self.verify(report, file, &url),
             host: url.host,
@@ -126,6 +129,9 @@ impl One<'_> {
             auth,
             secrets,
             endpoints,
+            prefill,
+            prefill_path,
+            inject_usage: file.inject_usage.or(takes_usage).unwrap_or(true),
             models,
         })
     }
@@ -244,6 +250,27 @@ fn named(word: &str) -> Option<Endpoint> {
     Endpoint::ALL
         .into_iter()
         .find(|endpoint| endpoint.name() == word)
+}
+
+/// The form in which it continues an assistant message, and the base path for it: a path of the
+/// vendor's own is found at the vendor's only.
+fn prefill(
+    file: &file::Provider,
+    vendor: Option<&Known>,
+    url: &EndpointUrl,
+) -> (Prefill, Option<String>) {
+    let Some(vendor) = vendor else {
+        return (file.prefill.unwrap_or_default(), None);
+    };
+    let path = vendor.prefill_path.as_ref();
+    let is_own = vendor
+        .base_url
+        .as_deref()
+        .and_then(|own| EndpointUrl::parse(own).ok())
+        .is_some_and(|own| own.is_same_server(url));
+    let prefill = file.prefill.unwrap_or(vendor.prefill);
+    let path = path.filter(|_| is_own && prefill == vendor.prefill);
+    (prefill, path.cloned())
 }
 
 /// The URL leads back to this listener.

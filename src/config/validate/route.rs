@@ -197,6 +197,7 @@ impl Reader<'_> {
             targets,
             retry: policy.retry,
             timeouts: policy.timeouts,
+            stream: policy.stream,
             forward: policy.forward,
             response_model: policy.response_model,
             fallback_models,
@@ -228,6 +229,7 @@ impl Reader<'_> {
             file.fallback_models.is_some(),
         );
         refuse(&place.key("response_model"), file.response_model.is_some());
+        refuse(&place.key("stream"), file.stream.is_some());
         for (place, target) in elements(&file.targets, &place.key("targets")) {
             refuse(&place.key("model"), target.model.is_some());
             refuse(&place.key("options"), !target.options.0.is_empty());

@@ -1,5 +1,6 @@
 //! What a successful answer holds.
 
+use crate::body::cursor::is_blank;
 use crate::config::snapshot::Endpoint;
 use memchr::memmem;
 use serde::Deserialize;
@@ -29,43 +30,6 @@ fn speaks(body: &[u8]) -> bool {
         )
 }
 
-/// Whether an event of a stream holds something to deliver: text, reasoning, a tool call, or an end
-/// that says more than a bare stop. The first chunk with a role, usage, pings and the like do not.
-pub fn says_something(endpoint: Endpoint, data: &[u8]) -> bool {
-    match endpoint {
-        Endpoint::Chat | Endpoint::Completions => serde_json::from_slice::<Chunk>(data)
-            .is_ok_and(|chunk| chunk.choices.iter().flatten().any(Choice::says_something)),
-        // Typed events: what only opens the answer says nothing yet.
-        _ => serde_json::from_slice::<Typed>(data).is_ok_and(|event| {
-            !event
-                .kind
-                .is_some_and(|kind| OPENING.contains(&kind.get().trim_matches('"')))
-        }),
-    }
-}
-
-/// Events before the first content, of Anthropic's messages and OpenAI's responses.
-const OPENING: [&str; 6] = [
-    "message_start",
-    "ping",
-    "response.created",
-    "response.queued",
-    "response.in_progress",
-    "response.output_item.added",
-];
-
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Typed<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
-}
-
 /// What stands around an answer without being one.
 const ENVELOPE: [&str; 8] = [
     "id",
@@ -82,9 +46,6 @@ const ENVELOPE: [&str; 8] = [
 struct Choice<'a> {
     #[serde(borrow)]
     message: Option<Message<'a>>,
-    /// The message's part in a stream.
-    #[serde(borrow)]
-    delta: Option<Message<'a>>,
     #[serde(borrow)]
     text: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -129,14 +90,6 @@ fn nothing_said(body: &[u8]) -> bool {
 }
 
 impl Choice<'_> {
-    fn says_something(&self) -> bool {
-        let ends = self
-            .finish_reason
-            .is_some_and(|why| !matches!(why.get(), "null" | "\"\"" | "\"stop\"" | "\"error\""));
-        let parts = [&self.message, &self.delta];
-        ends || !absent(self.text) || !parts.into_iter().flatten().all(Message::is_empty)
-    }
-
     fn is_empty(&self) -> bool {
         let bare = self
             .finish_reason
@@ -163,18 +116,7 @@ impl Message<'_> {
 }
 
 fn absent(part: Option<&RawValue>) -> bool {
-    part.is_none_or(|raw| blank(raw.get()))
-}
-
-/// Null, or an empty string, list or object. White space is content.
-pub(super) fn blank(raw: &str) -> bool {
-    let hollow = |open: char, close: char| {
-        let inside = raw
-            .strip_prefix(open)
-            .and_then(|rest| rest.strip_suffix(close));
-        inside.is_some_and(|inside| inside.trim_ascii().is_empty())
-    };
-    raw == "null" || raw == "\"\"" || hollow('[', ']') || hollow('{', '}')
+    part.is_none_or(|raw| is_blank(raw.get().as_bytes()))
 }
 
 #[cfg(test)]

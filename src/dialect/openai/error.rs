@@ -1,8 +1,8 @@
 //! What a provider's error means.
 
-use super::answer::blank;
 use super::rules;
 use super::said::{Said, beginning};
+use crate::body::cursor::is_blank;
 use crate::dialect::retry_after::retry_after;
 use crate::error::Reason;
 use crate::failover::{Kind, Meaning};
@@ -123,7 +123,7 @@ fn unquoted(raw: &str) -> &str {
 
 /// Some write `"error": false` on every good answer.
 fn says_something(raw: &str) -> bool {
-    !blank(raw) && raw != "false"
+    !is_blank(raw.as_bytes()) && raw != "false"
 }
 
 /// MiniMax reports on every answer here, on the good ones with a zero.

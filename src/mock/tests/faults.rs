@@ -27,6 +27,10 @@ async fn refusals_have_their_status_and_shape() {
     let mut client = Client::new(&mock).await;
     let statuses = [
         ("429", 429),
+        ("429-bare", 429),
+        ("429-quota", 429),
+        ("429-throttle", 429),
+        ("429-balance", 429),
         ("500", 500),
         ("503", 503),
         ("529", 529),
@@ -41,6 +45,7 @@ async fn refusals_have_their_status_and_shape() {
         ("422", 422),
         ("507", 507),
         ("bare-string", 504),
+        ("bare-string-401", 401),
         ("bare-string,status=403", 403),
         ("array-error", 429),
         ("html-error", 502),
@@ -98,6 +103,35 @@ async fn faults_recur_as_told() {
         for status in statuses {
             assert_eq!(client.chat(model).await.status(), status, "{model}");
         }
+    }
+}
+
+#[tokio::test]
+async fn two_vendors_have_errors_of_their_own_shape() {
+    let busy = chat("503-busy").await;
+    assert_eq!((busy.status(), &busy.json()["code"]), (503, &50505.into()));
+    let object = chat("object-error").await;
+    assert_eq!(object.status(), 400);
+    assert_eq!(object.json()["object"], "error");
+}
+
+#[tokio::test]
+async fn a_provider_is_down_for_a_while() {
+    let mock = mock(Behaviour::default()).await;
+    let mut client = Client::new(&mock).await;
+    let models = [
+        ("m+down=300ms", 503, 200),
+        ("m+500,from=0s,for=300ms", 500, 200),
+        ("m+429,from=300ms", 200, 429),
+        ("m+429,from=300ms,for=1m", 200, 429),
+    ];
+    for (model, now, _) in models {
+        assert_eq!(client.chat(model).await.status(), now, "{model}");
+    }
+    tokio::time::sleep(Duration::from_millis(320)).await;
+    for (model, _, later) in models {
+        assert_eq!(client.chat(model).await.status(), later, "{model}");
+        assert_eq!(mock.stats.requests_for(model), 2);
     }
 }
 

@@ -1,6 +1,9 @@
 //! Every fault, over real sockets, seen by a client that reads raw bytes.
 
+mod endings;
 mod faults;
+mod prefill;
+mod shapes;
 mod streams;
 mod wire;
 

@@ -33,6 +33,9 @@ async fn usage_comes_only_when_asked_and_where_told() {
     let body = r#"{"stream":true,"model":"m"}"#;
     let reply = client.post("/v1/chat/completions", body).await;
     assert!(!reply.text().contains("usage"));
+    let body = r#"{"stream":true,"model":"m+usage-always"}"#;
+    let reply = client.post("/v1/chat/completions", body).await;
+    assert_eq!(reply.text().matches(r#""usage":{"#).count(), 1);
     let counts = [
         ("m", 1),
         ("m+usage-every", 6),
@@ -148,7 +151,7 @@ async fn comments_come_before_content_or_for_ever() {
     for streams in [true, false] {
         let mock = mock(Behaviour::default()).await;
         let mut client = Client::new(&mock).await;
-        let body = format!(r#"{{"model":"endless-comments","stream":{streams}}}"#);
+        let body = format!(r#"{{"model":"endless-comments,beat=1ms","stream":{streams}}}"#);
         let endless = client.post("/v1/chat/completions", &body);
         assert!(timeout(Duration::from_millis(300), endless).await.is_err());
         assert!(client.rest.len() > 500 && !client.rest.contains(&b'{'));

@@ -129,6 +129,38 @@ async fn a_client_that_leaves_is_counted() {
     let stats = client.reply().await.json();
     assert_eq!((&stats["aborted"], &stats["open"]), (&3.into(), &1.into()));
     assert_eq!(stats["by_model"]["hang"], 1);
+    assert_eq!(stats["in_flight"], 0, "this request does not count");
+}
+
+#[tokio::test]
+async fn open_requests_are_told_while_they_last() {
+    let mock = mock(Behaviour::default()).await;
+    let mut clients = Vec::new();
+    for model in ["m+stall", "m+done-open"] {
+        let mut client = Client::new(&mock).await;
+        assert_eq!(client.stream(model).await.end, End::Silent);
+        clients.push(client);
+    }
+    let mut asking = Client::new(&mock).await;
+    asking.send(b"GET /__mock/stats HTTP/1.1\r\n\r\n").await;
+    let stats = asking.reply().await.json();
+    assert_eq!(
+        (&stats["in_flight"], &stats["aborted"]),
+        (&2.into(), &0.into())
+    );
+    drop(clients);
+    until(|| mock.stats.aborted() == 2 && mock.stats.in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_is_reset_left_nothing_behind() {
+    let mock = mock(Behaviour::default()).await;
+    let mut client = Client::new(&mock).await;
+    assert_eq!(client.chat("ok").await.status(), 200);
+    client.stream.set_zero_linger().unwrap();
+    drop(client);
+    until(|| mock.stats.open() == 0).await;
+    assert_eq!(mock.stats.aborted(), 0);
 }
 
 #[tokio::test]

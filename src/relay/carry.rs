@@ -1,0 +1,334 @@
+//! A committed stream on its way to the caller, from one provider or, when it breaks, from several:
+//! the caller holds the beginning of one single answer at all times, and is told how it ended.
+
+use crate::dialect::redact::redact;
+use crate::error::{Failure, Reason};
+use crate::failover::{Kind, Meaning};
+use crate::relay::Wires;
+use crate::relay::attempt::{ENDED, Flowing, event_meaning};
+use crate::relay::elsewhere::{self, Position};
+use crate::relay::line::{Line, gone};
+use crate::relay::patience::{Due, Limits, Patience};
+use crate::relay::pump::{Pump, Stop};
+use crate::relay::resume::tokens::estimated_tokens;
+use crate::relay::run::Job;
+use crate::relay::source::{Broken, Source};
+use crate::relay::{deliver, give_up};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::tale::Tale;
+use bytes::Bytes;
+use pingora_proxy::Session;
+use std::time::Instant;
+use tokio::time::sleep_until;
+
+/// Why a stream ends before its own end.
+pub struct Interruption {
+    pub reason: Reason,
+    message: &'static str,
+    cause: Option<String>,
+    /// What the provider said about it.
+    said: Option<(Meaning, Bytes)>,
+}
+
+impl Interruption {
+    fn new(reason: Reason, message: &'static str) -> Interruption {
+        Interruption {
+            reason,
+            message,
+            cause: None,
+            said: None,
+        }
+    }
+
+    /// Another provider may do better: it was no word about the request itself.
+    pub fn may_be_mended(&self) -> bool {
+        match &self.said {
+            Some((meaning, _)) => !matches!(
+                meaning.kind,
+                Kind::ContextLength | Kind::ContentFilter | Kind::Rejected
+            ),
+            None => self.reason != Reason::CallerDeadline,
+        }
+    }
+}
+
+/// From the commit to the end.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the call's parts, each borrowed by itself"
+)]
+pub async fn carry(
+    wires: &Wires,
+    metrics: &Metrics,
+    session: &mut Session,
+    line: &mut Line,
+    job: &mut Job<'_>,
+    mut position: Position,
+    first: Flowing,
+    mut pump: Pump,
+    tale: &mut Tale,
+) -> pingora::Result<()> {
+    if !line.is_open() {
+        let head = deliver::head(&first.head, &job.route.forward, tale)?;
+        line.open(session, head, tale).await?;
+    }
+    if !elsewhere::is_thinkable(job, &position) {
+        job.release_body();
+    }
+    let mut source = first.source;
+    loop {
+        let passed = pass(session, line, &mut source, &mut pump, job, tale).await;
+        account(&pump, tale);
+        count_gaps(metrics, job, &position, &mut pump, tale);
+        let interruption = match passed? {
+            Ok(()) => {
+                line.write(session, pump.take(), tale).await?;
+                line.finish(session, tale).await?;
+                source.finish(ENDED).await;
+                if source.is_done() {
+                    source.release(wires).await;
+                }
+                return Ok(());
+            }
+            Err(interruption) => interruption,
+        };
+        drop(source);
+        // Its provider did not deliver, whatever becomes of the answer.
+        if let Some(attempt) = tale.attempts.last_mut() {
+            attempt.reason = Some(interruption.reason);
+            metrics
+                .attempts
+                .with_label_values(&[
+                    &*job.route.name,
+                    &*attempt.provider,
+                    interruption.reason.label(),
+                ])
+                .inc();
+        }
+        let search = elsewhere::search(
+            wires,
+            metrics,
+            session,
+            line,
+            job,
+            &mut position,
+            &interruption,
+            &mut pump,
+            tale,
+        );
+        source = match search.await? {
+            Some(source) => source,
+            None => return broken_off(session, line, job, interruption, &pump, tale).await,
+        };
+    }
+}
+
+/// Passes on what comes until it ends or breaks, or the caller leaves.
+async fn pass(
+    session: &mut Session,
+    line: &mut Line,
+    source: &mut Source,
+    pump: &mut Pump,
+    job: &Job<'_>,
+    tale: &mut Tale,
+) -> pingora::Result<Result<(), Interruption>> {
+    let timeouts = &job.route.timeouts;
+    let limits = Limits {
+        idle: timeouts.idle,
+        stall: timeouts.stall,
+        ping: job.route.stream.ping,
+        bound: job.bound,
+    };
+    let mut patience = Patience::new(limits, Instant::now(), line.last_spoke());
+    line.write(session, pump.take(), tale).await?;
+    let mut settled = pump.is_settled();
+    patience.heard(Instant::now(), true, settled);
+    let timer = sleep_until(patience.next().unwrap_or_else(Instant::now).into());
+    tokio::pin!(timer);
+    loop {
+        if let Some(stop) = pump.take_stop() {
+            return Ok(stopped(stop, source, job, tale).inspect(|()| pump.complete()));
+        }
+        tokio::select! {
+            biased;
+            left = gone(session) => {
+                tale.end(Reason::CallerCancelled);
+                return Err(left);
+            }
+            read = source.read() => {
+                match read {
+                    Ok(Some(chunk)) => pump.feed(chunk),
+                    Ok(None) => pump.end(),
+                    Err(broken) if pump.has_finished() => {
+                        tracing::debug!("a stream broke after its answer had ended: {broken:?}");
+                        pump.complete();
+                        return Ok(Ok(()));
+                    }
+                    Err(broken) => return Ok(Err(lost(broken))),
+                }
+                let now = Instant::now();
+                patience.heard(now, pump.take_payload(), pump.is_settled());
+                if !pump.is_read() {
+                    patience.hush();
+                }
+                if pump.is_settled() != settled {
+                    settled = !settled;
+                    rearm(timer.as_mut(), &patience);
+                }
+                let out = pump.take();
+                if !out.is_empty() {
+                    line.write(session, out, tale).await?;
+                    patience.spoke(now);
+                }
+            }
+            () = &mut timer => {
+                let now = Instant::now();
+                match patience.due(now) {
+                    None => {}
+                    Some(Due::Ping) => {
+                        line.ping(session, tale).await?;
+                        patience.spoke(now);
+                    }
+                    Some(Due::Settled) => {
+                        pump.complete();
+                        return Ok(Ok(()));
+                    }
+                    // Every choice has ended, and no other has begun for so long.
+                    Some(Due::Idle | Due::Stall) if pump.has_finished() => {
+                        pump.complete();
+                        return Ok(Ok(()));
+                    }
+                    Some(due) => return Ok(Err(late(due))),
+                }
+                rearm(timer.as_mut(), &patience);
+            }
+        }
+    }
+}
+
+/// One timer for the whole stream: it is set to what comes first, and where that has moved on when
+/// it fires, to that.
+fn rearm(timer: std::pin::Pin<&mut tokio::time::Sleep>, patience: &Patience) {
+    if let Some(next) = patience.next() {
+        timer.reset(next.into());
+    }
+}
+
+fn stopped(stop: Stop, source: &Source, job: &Job<'_>, tale: &Tale) -> Result<(), Interruption> {
+    match stop {
+        Stop::Done => Ok(()),
+        Stop::Truncated => Err(Interruption {
+            cause: Some("it ended before its answer did".to_owned()),
+            ..broke_off()
+        }),
+        Stop::Differs => Err(Interruption {
+            cause: Some("another provider's answer was a different one".to_owned()),
+            ..broke_off()
+        }),
+        Stop::Error(event) => {
+            let provider = tale.provider.as_deref().unwrap_or_default();
+            let provider = job.providers.iter().find(|one| &*one.name == provider);
+            let Some(provider) = provider else {
+                return Err(broke_off());
+            };
+            let meaning = event_meaning(provider, source.head(), &event);
+            Err(Interruption {
+                said: Some((meaning.clone(), Bytes::from(event))),
+                ..Interruption::new(meaning.reason, "the provider failed in mid-answer")
+            })
+        }
+    }
+}
+
+fn broke_off() -> Interruption {
+    Interruption::new(
+        Reason::ProviderTruncated,
+        "the provider broke off in the middle of its answer",
+    )
+}
+
+fn lost(broken: Broken) -> Interruption {
+    match broken {
+        Broken::Silent => late(Due::Idle),
+        Broken::Cut(cause) | Broken::Garbled(cause) => Interruption {
+            cause: Some(cause),
+            ..broke_off()
+        },
+    }
+}
+
+fn late(due: Due) -> Interruption {
+    match due {
+        Due::OutOfTime => Interruption::new(
+            Reason::CallerDeadline,
+            "x-overspill-timeout was over before the answer was: allow more",
+        ),
+        Due::Stall => Interruption::new(
+            Reason::ProviderStall,
+            "the provider sent no more of its answer, though it kept the connection alive",
+        ),
+        Due::Idle | Due::Settled | Due::Ping => Interruption::new(
+            Reason::ProviderIdle,
+            "the provider went silent in the middle of its answer",
+        ),
+    }
+}
+
+/// What this provider's part of the answer was billed for.
+fn account(pump: &Pump, tale: &mut Tale) {
+    let Some(attempt) = tale.attempts.last_mut() else {
+        return;
+    };
+    attempt.usage = pump.usage();
+    if attempt.usage.output.is_none()
+        && let Some((events, bytes)) = pump.new_text()
+    {
+        attempt.usage.output = Some(estimated_tokens(events, bytes));
+        attempt.estimated = true;
+    }
+}
+
+fn count_gaps(
+    metrics: &Metrics,
+    job: &Job<'_>,
+    position: &Position,
+    pump: &mut Pump,
+    tale: &mut Tale,
+) {
+    let gaps = pump.take_gaps();
+    if gaps > 0 {
+        tale.gap = true;
+        let provider = job.steps.get(position.at).map(|step| step.provider());
+        metrics
+            .stream_gaps
+            .with_label_values(&[&*job.route.name, provider.unwrap_or("")])
+            .inc_by(gaps);
+    }
+}
+
+/// The one event that ends a stream which is not whole.
+async fn broken_off(
+    session: &mut Session,
+    line: &mut Line,
+    job: &Job<'_>,
+    interruption: Interruption,
+    pump: &Pump,
+    tale: &mut Tale,
+) -> pingora::Result<()> {
+    tale.end(interruption.reason);
+    tale.cause = interruption.cause.clone();
+    let event = match interruption.said {
+        Some((meaning, data)) => {
+            let secrets = job.providers.iter().flat_map(|provider| &provider.secrets);
+            let data = Bytes::from(redact(&data, secrets).into_owned());
+            let data = deliver::with_model(data, pump.shown_model());
+            give_up::told(&meaning, data, job.endpoint, tale)
+        }
+        None => {
+            let failure = Failure::new(interruption.reason, interruption.message);
+            give_up::error_event(&failure, None, job.endpoint, tale)
+        }
+    };
+    line.write(session, event, tale).await?;
+    line.finish(session, tale).await
+}

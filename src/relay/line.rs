@@ -1,0 +1,153 @@
+//! The caller's end of a call: whether it is still there, and what keeps it there.
+
+use crate::error::Reason;
+use crate::proxy::reply;
+use crate::telemetry::tale::Tale;
+use bytes::Bytes;
+use http::{HeaderValue, Version, header};
+use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorType};
+use pingora_proxy::Session;
+use std::future::pending;
+use std::time::{Duration, Instant};
+use tokio::time::sleep_until;
+
+const PING: Bytes = Bytes::from_static(b": ping\n\n");
+
+#[derive(Debug)]
+pub struct Line {
+    /// Between two signs of life. None: none are given.
+    ping: Option<Duration>,
+    /// They begin before it is known what the answer is.
+    early: bool,
+    /// The head of a stream has been sent.
+    open: bool,
+    /// When the caller last got something, or began to wait.
+    spoke: Instant,
+}
+
+impl Line {
+    pub fn new(ping: Option<Duration>, early: bool, now: Instant) -> Line {
+        Line {
+            ping,
+            early,
+            open: false,
+            spoke: now,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    pub fn last_spoke(&self) -> Instant {
+        self.spoke
+    }
+
+    /// Works while the caller is there, and keeps it there. An error: it is gone.
+    pub async fn company<T>(
+        &mut self,
+        session: &mut Session,
+        tale: &mut Tale,
+        work: impl Future<Output = T>,
+    ) -> pingora::Result<T> {
+        tokio::pin!(work);
+        loop {
+            let ping_at = self.ping_at();
+            let silence = async {
+                match ping_at {
+                    Some(at) => sleep_until(at.into()).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                left = gone(session) => return Err(left),
+                done = &mut work => return Ok(done),
+                () = silence => self.ping(session, tale).await?,
+            }
+        }
+    }
+
+    fn ping_at(&self) -> Option<Instant> {
+        let ping = self.ping.filter(|_| self.open || self.early)?;
+        self.spoke.checked_add(ping)
+    }
+
+    /// A comment, which every reader of a stream passes over.
+    pub async fn ping(&mut self, session: &mut Session, tale: &mut Tale) -> pingora::Result<()> {
+        if !self.open {
+            let mut head = ResponseHeader::build_no_case(200, Some(6))?;
+            head.insert_header(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/event-stream"),
+            )?;
+            reply::describe(&mut head, tale)?;
+            self.open(session, head, tale).await?;
+        }
+        self.write(session, PING, tale).await
+    }
+
+    /// The head of a stream, or of an answer whose length nobody knows yet.
+    pub async fn open(
+        &mut self,
+        session: &mut Session,
+        mut head: ResponseHeader,
+        tale: &mut Tale,
+    ) -> pingora::Result<()> {
+        tale.status = head.status.as_u16();
+        if session.downstream_session.req_header().version != Version::HTTP_10 {
+            // HTTP/2 frames what it sends by itself, and Pingora drops this there.
+            head.insert_header(
+                header::TRANSFER_ENCODING,
+                HeaderValue::from_static("chunked"),
+            )?;
+        }
+        reply::write_head(session, head)
+            .await
+            .inspect_err(|error| tale.end(callers_fault(error)))?;
+        self.open = true;
+        self.spoke = Instant::now();
+        Ok(())
+    }
+
+    pub async fn write(
+        &mut self,
+        session: &mut Session,
+        bytes: Bytes,
+        tale: &mut Tale,
+    ) -> pingora::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        tale.bytes_out += bytes.len() as u64;
+        reply::write_body(session, bytes)
+            .await
+            .inspect_err(|error| tale.end(callers_fault(error)))?;
+        self.spoke = Instant::now();
+        Ok(())
+    }
+
+    pub async fn finish(&self, session: &mut Session, tale: &mut Tale) -> pingora::Result<()> {
+        reply::finish(session)
+            .await
+            .inspect_err(|error| tale.end(callers_fault(error)))
+    }
+}
+
+/// Resolves when the caller has left.
+pub async fn gone(session: &mut Session) -> Box<Error> {
+    loop {
+        match session.downstream_session.read_body_or_idle(true).await {
+            Ok(_) => tokio::task::yield_now().await,
+            Err(error) => return error.into_down(),
+        }
+    }
+}
+
+fn callers_fault(error: &Error) -> Reason {
+    match error.etype() {
+        ErrorType::WriteTimedout => Reason::CallerTimeout,
+        _ => Reason::CallerCancelled,
+    }
+}

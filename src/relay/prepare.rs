@@ -1,0 +1,121 @@
+//! What a target is sent: the caller's own bytes, with the few changes this target needs.
+
+use crate::body::splice::{self, Edit, Pieces};
+use crate::body::stream_options::ask_for_usage;
+use crate::config::snapshot::{Endpoint, ResponseModel};
+use crate::relay::Wires;
+use crate::relay::exchange::Request;
+use crate::relay::pump::Form;
+use crate::relay::run::Job;
+use crate::routing::plan::Step;
+use crate::upstream::outline::Outline;
+use bytes::Bytes;
+use pingora_proxy::Session;
+use std::time::Instant;
+
+/// How a request differs from the first one that its caller makes.
+#[derive(Default)]
+pub struct Variant {
+    /// Changes besides those that every request to this target has.
+    pub edits: Vec<Edit>,
+    /// It continues an answer, which may have a path of its own.
+    pub continues: bool,
+}
+
+/// The request, and whether the usage was asked for in the caller's stead.
+pub fn request<'a>(
+    wires: &Wires,
+    session: &Session,
+    job: &Job<'a>,
+    step: &Step<'a>,
+    variant: Variant,
+    deadline: Instant,
+) -> (Request<'a>, bool) {
+    let provider = &*step.candidate.target.provider;
+    let asks = asks_in_callers_stead(wires, job, step);
+    let mut edits = variant.edits;
+    if asks {
+        edits.extend(ask_for_usage(&job.body, job.scan));
+    }
+    let base_path = match &provider.prefill_path {
+        Some(path) if variant.continues => path,
+        _ => &provider.base_path,
+    };
+    let timeouts = &job.route.timeouts;
+    let request = Request {
+        provider,
+        endpoint: job.endpoint,
+        outline: Outline::new(
+            provider,
+            base_path,
+            job.below,
+            job.query,
+            &session.downstream_session.req_header().headers,
+            &job.route.forward,
+        ),
+        body: body(job, step, edits),
+        connect: timeouts.connect,
+        write: timeouts.idle,
+        head: if job.scan.stream {
+            timeouts.first_byte
+        } else {
+            timeouts.response
+        },
+        first_token: if job.scan.stream {
+            timeouts.first_token
+        } else {
+            timeouts.response
+        },
+        whole: timeouts.response,
+        deadline,
+    };
+    (request, asks)
+}
+
+/// Streams tell their usage only when asked to.
+fn asks_in_callers_stead(wires: &Wires, job: &Job<'_>, step: &Step<'_>) -> bool {
+    let target = &step.candidate.target;
+    job.scan.stream
+        && matches!(job.endpoint, Endpoint::Chat | Endpoint::Completions)
+        && target.provider.inject_usage
+        && !target
+            .options
+            .iter()
+            .any(|(name, _)| name == "stream_options")
+        && !job.asks_usage
+        && wires.habits.takes_stream_options(&target.provider.name)
+}
+
+/// Every attempt starts from the caller's own bytes.
+fn body(job: &Job<'_>, step: &Step<'_>, edits: Vec<Edit>) -> Pieces {
+    let candidate = step.candidate;
+    splice::set_fields(
+        &job.body,
+        job.scan,
+        &candidate.upstream_json,
+        &candidate.target.options,
+        edits,
+    )
+}
+
+/// The name that callers know, as a JSON string. None: the provider's own stays.
+pub fn shown_model(job: &Job<'_>, step: &Step<'_>) -> Option<Bytes> {
+    match job.route.response_model {
+        ResponseModel::Upstream => None,
+        ResponseModel::Canonical => step
+            .model_json
+            .cloned()
+            .or_else(|| serde_json::to_vec(step.model).ok().map(Bytes::from)),
+    }
+}
+
+/// How a stream of this target is to look to the caller.
+pub fn form(job: &Job<'_>, step: &Step<'_>, asked_in_callers_stead: bool) -> Form {
+    Form {
+        endpoint: job.endpoint,
+        model: shown_model(job, step),
+        strip_usage: asked_in_callers_stead,
+        several: job.scan.several,
+        keep: job.can_be_carried_on(),
+    }
+}
