@@ -32,6 +32,8 @@ pub struct Request<'a> {
     pub write: Duration,
     /// Until the head of the answer.
     pub head: Duration,
+    /// What it means that there is none by then.
+    pub no_head: Happened,
     /// Until a stream's first content.
     pub first_token: Duration,
     /// Until all of an answer that is no stream.
@@ -180,7 +182,7 @@ async fn converse(
         Ok(Ok(())) => Ok((gone, sent.is_ok())),
         Ok(Err(error)) => Err(failure(error, sent.is_ok())),
         Err(_) => Err(Failure {
-            happened: Happened::Timeout,
+            happened: request.no_head.clone(),
             sent: sent.is_ok(),
             stale: false,
             cause: "no response head in time".to_owned(),

@@ -3,6 +3,7 @@
 use crate::body::splice::{self, Edit, Pieces};
 use crate::body::stream_options::ask_for_usage;
 use crate::config::snapshot::{Endpoint, ResponseModel};
+use crate::failover::Happened;
 use crate::relay::Wires;
 use crate::relay::exchange::Request;
 use crate::relay::pump::Form;
@@ -42,6 +43,14 @@ pub fn request<'a>(
         _ => &provider.base_path,
     };
     let timeouts = &job.route.timeouts;
+    // Without a head there is no content either.
+    let (head, no_head) = if !job.scan.stream {
+        (timeouts.response, Happened::Timeout)
+    } else if timeouts.first_token < timeouts.first_byte {
+        (timeouts.first_token, Happened::NoToken)
+    } else {
+        (timeouts.first_byte, Happened::Timeout)
+    };
     let request = Request {
         provider,
         endpoint: job.endpoint,
@@ -56,11 +65,8 @@ pub fn request<'a>(
         body: body(job, step, edits),
         connect: timeouts.connect,
         write: timeouts.idle,
-        head: if job.scan.stream {
-            timeouts.first_byte
-        } else {
-            timeouts.response
-        },
+        head,
+        no_head,
         first_token: if job.scan.stream {
             timeouts.first_token
         } else {
@@ -110,11 +116,11 @@ pub fn shown_model(job: &Job<'_>, step: &Step<'_>) -> Option<Bytes> {
 }
 
 /// How a stream of this target is to look to the caller.
-pub fn form(job: &Job<'_>, step: &Step<'_>, asked_in_callers_stead: bool) -> Form {
+pub fn form(job: &Job<'_>, step: &Step<'_>) -> Form {
     Form {
         endpoint: job.endpoint,
         model: shown_model(job, step),
-        strip_usage: asked_in_callers_stead,
+        strip_usage: !job.asks_usage,
         several: job.scan.several,
         keep: job.can_be_carried_on(),
     }

@@ -83,7 +83,7 @@ pub async fn run(
         let variant = Variant::default();
         let (request, asks_usage) =
             prepare::request(wires, session, &job, step, variant, job.deadline);
-        let mut pump = Pump::new(prepare::form(&job, step, asks_usage));
+        let mut pump = Pump::new(prepare::form(&job, step));
         let opened = line
             .company(session, tale, attempt::open(wires, request, &mut pump))
             .await;

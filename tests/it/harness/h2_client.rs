@@ -31,6 +31,11 @@ impl H2Conn {
         H2Conn { sender }
     }
 
+    /// In the clear, to a gateway.
+    pub async fn to(address: std::net::SocketAddr) -> H2Conn {
+        H2Conn::open(tokio::net::TcpStream::connect(address).await.unwrap()).await
+    }
+
     pub async fn ask(&mut self, request: &Request) -> H2Reply {
         self.begin(request).await.await
     }

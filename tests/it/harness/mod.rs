@@ -8,7 +8,9 @@ pub mod gateway;
 pub mod h2_client;
 pub mod h2_provider;
 pub mod provider;
+mod records;
 mod selftest;
+pub mod streaming;
 pub mod tls;
 pub mod wire;
 

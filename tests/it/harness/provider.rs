@@ -29,6 +29,8 @@ pub enum Act {
     Echo,
     /// Writes this over and over, until the gateway leaves.
     Flood(Vec<u8>),
+    /// The same with this pause after each.
+    Every(Duration, Vec<u8>),
 }
 
 /// One request as it came.
@@ -325,6 +327,10 @@ async fn perform(act: Act, wire: &mut Wire, shared: &Shared) -> io::Result<bool>
         },
         Act::Flood(bytes) => loop {
             wire.send(&bytes).await?;
+        },
+        Act::Every(pause, bytes) => loop {
+            wire.send(&bytes).await?;
+            watch(wire, tokio::time::sleep(pause)).await?;
         },
     }
     Ok(true)

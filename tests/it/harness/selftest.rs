@@ -80,6 +80,21 @@ async fn a_gate_holds_a_stream_and_a_client_that_leaves_is_seen() {
 }
 
 #[tokio::test]
+async fn what_is_written_every_so_often_ends_with_the_client() {
+    let acts = vec![sse_head(), Act::Every(ms(10), chunk(b": x\n\n"))];
+    let provider = Provider::always(acts).await;
+    let mut conn = Conn::open(provider.address).await;
+    conn.send(&Request::chat(ASK).bytes()).await;
+    conn.head().await;
+    let mut framing = Framing::Chunked;
+    for _ in 0..5 {
+        assert_eq!(conn.body_until(&mut framing, "x").await, ": x\n\n");
+    }
+    drop(conn);
+    until("the close is seen", ms(1000), || provider.all_closed()).await;
+}
+
+#[tokio::test]
 async fn a_body_cut_short_is_not_a_whole_one() {
     let mut cut = http(200, &[], "0123456789");
     cut.truncate(cut.len() - 4);
