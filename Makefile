@@ -52,6 +52,18 @@ bench: ## Criterion benches, then the gateway end to end beside others. Takes lo
 	$(call step,end to end)
 	$(CARGO) bench --locked --bench load
 
+.PHONY: sixteen
+sixteen: ## Sixteen failover scenarios at full scale, and a scorecard. Takes two minutes.
+	@.ci/prerequisites build
+	$(call step,sixteen scenarios)
+	@SIXTEEN=full $(CARGO) test $(QUICK) --test it sixteen::scorecard -- --exact --ignored --nocapture
+
+.PHONY: soak
+soak: ## Ten thousand streams with faults and aborts; nothing may be left of them.
+	@.ci/prerequisites build
+	$(call step,soak)
+	@SOAK_STREAMS=10000 $(CARGO) test $(QUICK) --test it soak::nothing_is_left_behind -- --exact --nocapture
+
 .PHONY: lint
 lint: ## Clippy over all targets, warnings refused.
 	$(call step,clippy)

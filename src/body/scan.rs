@@ -19,6 +19,8 @@ pub struct Scan {
     pub stream: bool,
     /// The value of the last top-level `stream_options`.
     pub stream_options: Option<Range<usize>>,
+    /// The value of the last top-level `usage`, which answers have.
+    pub usage: Option<Range<usize>>,
     /// The last top-level `n` asks for more than one answer, or for something odd.
     pub several: bool,
     /// The offset right after the opening brace, where a field can be put in.
@@ -49,6 +51,7 @@ pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
     let mut model = None;
     let mut stream = false;
     let mut stream_options = None;
+    let mut usage = None;
     let mut several = false;
     while let Some(field) = walk.next()? {
         match key(body, &field)?.as_ref() {
@@ -56,6 +59,7 @@ pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
             "model" => model = Some(read_model(body, field.value)?),
             "stream" => stream = body.get(field.value) == Some(b"true"),
             "stream_options" => stream_options = Some(field.value),
+            "usage" => usage = Some(field.value),
             "n" => several = !matches!(body.get(field.value), Some(b"1" | b"null")),
             _ => {}
         }
@@ -64,6 +68,7 @@ pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
         model,
         stream,
         stream_options,
+        usage,
         several,
         after_brace: walk.after_brace(),
         empty: walk.is_empty(),

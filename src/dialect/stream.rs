@@ -48,6 +48,7 @@ pub struct Glance {
 
 /// Looks at the data of one event; `None` where it is not what such a stream consists of.
 pub fn glance(endpoint: Endpoint, data: &[u8]) -> Option<Glance> {
+    simdutf8::basic::from_utf8(data).ok()?;
     match endpoint {
         Endpoint::Chat | Endpoint::Completions => choices::glance(data),
         Endpoint::Messages => typed::glance(&typed::MESSAGES, data),

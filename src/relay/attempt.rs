@@ -4,6 +4,7 @@
 use crate::body::scan::scan;
 use crate::config::snapshot::{Endpoint, Provider};
 use crate::dialect::openai::{answer, error};
+use crate::dialect::usage::Usage;
 use crate::error::Reason;
 use crate::failover::{Happened, Kind, Meaning};
 use crate::relay::Wires;
@@ -45,6 +46,7 @@ pub struct Whole {
     pub body: Bytes,
     /// Where the model's name stands, as far as the body was looked into.
     pub model: Option<Range<usize>>,
+    pub usage: Usage,
 }
 
 pub struct Flowing {
@@ -217,6 +219,7 @@ fn failed(happened: Happened, head: Box<ResponseHeader>, body: Bytes) -> Opened 
             head,
             body,
             model: None,
+            usage: Usage::default(),
         }),
         sent: true,
         cause: None,
@@ -314,21 +317,36 @@ fn judge_whole(
     {
         return answered(meaning, head, body);
     }
-    let model = match look(endpoint, &body) {
-        Look::Answer(model) => model,
+    let (model, usage) = match look(endpoint, &body) {
+        Look::Answer { model, usage } => (model, usage),
         Look::Nothing => return failed(Happened::Empty, head, body),
         Look::Other => {
             // A login page, a proxy's notice, half an object: nobody asked for that.
             return Failed::bad_response("a success whose body is not what was asked for");
         }
     };
-    Opened::Whole(Whole { head, body, model })
+    Opened::Whole(Whole {
+        head,
+        body,
+        model,
+        usage,
+    })
 }
 
 enum Look {
-    Answer(Option<Range<usize>>),
+    Answer {
+        model: Option<Range<usize>>,
+        usage: Usage,
+    },
     Nothing,
     Other,
+}
+
+fn unread() -> Look {
+    Look::Answer {
+        model: None,
+        usage: Usage::default(),
+    }
 }
 
 fn look(endpoint: Endpoint, body: &[u8]) -> Look {
@@ -337,10 +355,17 @@ fn look(endpoint: Endpoint, body: &[u8]) -> Look {
     }
     match (endpoint, body.trim_ascii_start().first()) {
         // Sound, not text.
-        (Endpoint::Speech, _) | (Endpoint::Rerank, Some(b'[')) => Look::Answer(None),
+        (Endpoint::Speech, _) | (Endpoint::Rerank, Some(b'[')) => unread(),
         _ => match scan(body) {
-            Ok(scanned) => Look::Answer(scanned.model.map(|model| model.span)),
-            Err(error) if error.is_about_model() => Look::Answer(None),
+            Ok(scanned) => {
+                let mut usage = Usage::default();
+                if let Some(told) = scanned.usage.and_then(|span| body.get(span)) {
+                    usage.read(told);
+                }
+                let model = scanned.model.map(|model| model.span);
+                Look::Answer { model, usage }
+            }
+            Err(error) if error.is_about_model() => unread(),
             Err(_) => Look::Other,
         },
     }

@@ -159,12 +159,16 @@ async fn pass(
                 match read {
                     Ok(Some(chunk)) => pump.feed(chunk),
                     Ok(None) => pump.end(),
-                    Err(broken) if pump.has_finished() => {
-                        tracing::debug!("a stream broke after its answer had ended: {broken:?}");
-                        pump.complete();
-                        return Ok(Ok(()));
+                    Err(broken) => {
+                        // Its last event may have come without the blank line after it.
+                        pump.end();
+                        if pump.is_whole() {
+                            pump.complete();
+                            return Ok(Ok(()));
+                        }
+                        line.write(session, pump.take(), tale).await?;
+                        return Ok(Err(lost(broken)));
                     }
-                    Err(broken) => return Ok(Err(lost(broken))),
                 }
                 let now = Instant::now();
                 patience.heard(now, pump.take_payload(), pump.is_settled());

@@ -214,6 +214,11 @@ impl Pump {
         self.finished != 0 && self.seen & !self.finished == 0
     }
 
+    /// All of the answer has come, even if the stream broke after it.
+    pub fn is_whole(&self) -> bool {
+        self.has_finished() || (self.marked && !self.unread)
+    }
+
     /// Nothing more is to be expected but the usage and the end marker.
     pub fn is_settled(&self) -> bool {
         self.has_finished() && !self.form.several

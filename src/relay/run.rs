@@ -105,6 +105,9 @@ pub async fn run(
             Opened::Whole(whole) => {
                 job.release_body();
                 succeeded(metrics, &job, step, tale, whole.head.status.as_u16(), took);
+                if let Some(attempt) = tale.attempts.last_mut() {
+                    attempt.usage = whole.usage;
+                }
                 return deliver::whole(session, whole, &manner(&job, step), tale).await;
             }
             Opened::Flowing(flowing) => {

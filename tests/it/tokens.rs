@@ -67,20 +67,23 @@ async fn however_often_it_is_told_it_is_counted_once() {
 }
 
 #[tokio::test]
-async fn what_a_provider_does_not_tell_is_not_made_up() {
+async fn what_a_provider_does_not_tell_is_reckoned_and_marked() {
     let some = "\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7,\"total_tokens\":18}";
     let none = "\"usage\":null";
     let hits = "\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7,\"prompt_cache_hit_tokens\":4,\"prompt_cache_miss_tokens\":7}";
     for (told, expected) in [
         (some, [Some(11), Some(7), None, None]),
         (hits, [Some(11), Some(7), Some(4), None]),
-        (none, [None; 4]),
+        // One event of text.
+        (none, [None, Some(1), None, None]),
     ] {
         let sent = [first(), with(finish("one-chat"), told), DONE.into()];
         let one = Provider::always(streamed(sent)).await;
         let gateway = Gateway::start(&Config::one(&one).logged()).await;
         gateway.chat(ASK_STREAM).await.expect(200);
-        tells_tokens(&gateway.tells("ok").await, expected);
+        let line = gateway.tells("ok").await;
+        tells_tokens(&line, expected);
+        assert_eq!(line["estimated"] == true, told == none, "{line}");
     }
 }
 

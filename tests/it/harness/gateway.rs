@@ -2,7 +2,7 @@
 
 use super::client::{Reply, Request};
 use super::config::Config;
-use super::{ms, until};
+use super::{Value, ms, until};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -126,6 +126,23 @@ impl Gateway {
     /// Everything it wrote so far, both streams.
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned()
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The line of its log about this request, once it is written. The log must be in JSON.
+    pub async fn record(&self, request_id: &str) -> Value {
+        let find = || {
+            let said = self.output();
+            let mut lines = said
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok());
+            lines.find(|line: &Value| line["request_id"] == request_id)
+        };
+        until("the request is logged", ms(5000), || find().is_some()).await;
+        find().expect("the line")
     }
 
     /// The most memory it ever had, in bytes.

@@ -9,9 +9,12 @@ pub mod h2_client;
 pub mod h2_provider;
 pub mod provider;
 mod records;
+pub mod said;
 mod selftest;
 pub mod streaming;
 pub mod tls;
+pub mod vitals;
+pub mod voice;
 pub mod wire;
 
 pub use answers::{chat, chat_reply, json_reply};
@@ -20,6 +23,7 @@ pub use clock::{until, within};
 pub use config::Config;
 pub use gateway::Gateway;
 pub use provider::{Act, Provider};
+pub use said::Said;
 
 pub use serde_json::Value;
 pub use std::time::{Duration, Instant};

@@ -5,6 +5,7 @@ use super::h2_client::H2Conn;
 use super::h2_provider::H2Provider;
 use super::provider::Refusing;
 use super::tls::Identity;
+use super::voice::{ONE, TWO, prefill};
 use super::wire::{Framing, chunk};
 use super::*;
 use std::sync::Arc;
@@ -127,4 +128,34 @@ async fn h2_over_tls_reaches_the_h2_provider() {
     let mut reply = conn.ask(&Request::chat(ASK_STREAM)).await;
     assert!(reply.until("[DONE]").await.contains("hello"));
     assert_eq!(provider.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_stream_is_read_as_a_library_reads_it() {
+    let provider = Provider::always(ONE.stream(["Hello ", "wörld"])).await;
+    let reply = Request::chat(ASK_STREAM).to(provider.address).await;
+    let text = reply.text().replace(ONE.model, "acme/chat");
+    let said = Said::in_text(&text);
+    said.whole("Hello wörld");
+    assert_eq!((said.roles, said.pings, said.usage.len()), (1, 0, 0));
+    assert_eq!(prefill(&provider.only()), None);
+
+    let words = ONE.say("a").replace(ONE.model, "acme/chat");
+    let error = "data: {\"error\":{\"message\":\"m\",\"metadata\":{\"reason\":\"r\"}}}\n\n";
+    Said::in_text(&format!(": ping\n\n{words}{error}")).broken("a", "r");
+    let two = [
+        ONE.say("a"),
+        TWO.say("b"),
+        TWO.finish("stop"),
+        answers::DONE.into(),
+    ];
+    for wrong in [
+        two.concat(),
+        format!("{words}{error}{words}"),
+        format!("{words}data: [DONE]\n\n"),
+        format!("{words}data: {{\n\n"),
+    ] {
+        let read = std::panic::catch_unwind(|| Said::in_text(&wrong).whole("ab"));
+        assert!(read.is_err(), "{wrong}");
+    }
 }

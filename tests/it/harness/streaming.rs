@@ -90,11 +90,11 @@ pub fn ending_error(reply: &Reply) -> Value {
     let all = events(&text);
     let errors: Vec<_> = all
         .iter()
-        .filter(|event| event.starts_with("data: {\"error\""))
+        .filter(|event| event.starts_with("data: {") && data_of(event)["error"].is_object())
         .collect();
     assert_eq!(errors.len(), 1, "{text}");
     let last = all.last().expect("an event");
-    assert!(last.starts_with("data: {\"error\""), "{text}");
+    assert_eq!(errors, [last], "{text}");
     assert!(last.ends_with("\n\n"), "{text}");
     let error = data_of(last)["error"].clone();
     assert!(
