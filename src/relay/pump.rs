@@ -150,7 +150,12 @@ impl Pump {
         }
         let before = self.out.len();
         let gaps = self.gaps;
-        let flow = self.event(&Event::new(&tail));
+        let last = Event::new(&tail);
+        // Without data it was about to say something, and did not.
+        let flow = match last.data() {
+            Some(_) => self.event(&last),
+            None => Continue(()),
+        };
         // Half an event is no gap in the answer, but its end.
         self.gaps = gaps;
         if self.out.len() > before {
