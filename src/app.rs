@@ -2,10 +2,12 @@
 
 use crate::admin::{Admin, Readiness};
 use crate::config::snapshot::{Listen, Snapshot};
+use crate::health::board::Board;
 use crate::limits::buffers::Buffers;
+use crate::limits::retry_budget::{self, RetryBudget};
 use crate::proxy::door::Door;
 use crate::proxy::service::Gateway;
-use crate::proxy::shared::Shared;
+use crate::proxy::shared::{Current, Shared};
 use crate::relay::Wires;
 use crate::telemetry::access::{AccessLog, Shape};
 use crate::telemetry::diagnostics;
@@ -23,7 +25,7 @@ use pingora::services::background::{BackgroundService, background_service};
 use pingora::services::listening::Service;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Connections kept to each provider, per core.
 const POOL: usize = 512;
@@ -32,6 +34,8 @@ const POOL: usize = 512;
 const READ_BUFFER: usize = 40 * 1024;
 /// Room for a head and a small answer, or for one event, in one write.
 const WRITE_BUFFER: usize = 8 * 1024;
+/// Granted however few the requests are.
+const RETRIES_A_SECOND: u32 = 10;
 /// How often a shutdown looks whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -51,7 +55,7 @@ pub fn serve(snapshot: Snapshot) -> Result<std::convert::Infallible, String> {
     let shared = share(snapshot, Arc::clone(&metrics))?;
     let readiness = Arc::new(Readiness::default());
 
-    let server = &shared.snapshot.load().server.clone();
+    let server = &shared.current.load().snapshot.server.clone();
     let conf = ServerConf {
         threads: threads(server.threads),
         grace_period_seconds: Some(server.drain.as_secs()),
@@ -111,12 +115,18 @@ fn share(snapshot: Snapshot, metrics: Arc<Metrics>) -> Result<Arc<Shared>, Strin
         None
     };
     let pool = POOL * threads(snapshot.server.threads);
+    let now = Instant::now();
+    let budget = retry_budget::Settings {
+        share: snapshot.server.retry_budget,
+        floor: RETRIES_A_SECOND,
+    };
     Ok(Arc::new(Shared {
         wires: Wires::new(Book::new(&snapshot.providers), pool),
         buffers: Buffers::within(snapshot.server.buffers, snapshot.server.max_body),
         metrics,
         access,
-        snapshot: ArcSwap::from_pointee(snapshot),
+        retry_budget: RetryBudget::new(now, budget),
+        current: ArcSwap::from_pointee(Current::new(Arc::new(snapshot), &Board::default(), now)),
     }))
 }
 

@@ -25,6 +25,7 @@ pub mod routing;
 pub mod sse;
 
 pub mod access;
+pub mod health;
 pub mod limits;
 
 pub mod telemetry;

@@ -4,6 +4,7 @@ mod block;
 pub mod cursor;
 mod error;
 pub mod inflate;
+pub mod messages;
 mod nested;
 pub mod passing;
 pub mod scan;

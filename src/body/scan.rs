@@ -19,9 +19,11 @@ pub struct Scan {
     pub stream: bool,
     /// The value of the last top-level `stream_options`.
     pub stream_options: Option<Range<usize>>,
+    /// The value of the last top-level `max_tokens` or `max_completion_tokens`.
+    pub limit: Option<Range<usize>>,
     /// The value of the last top-level `usage`, which answers have.
     pub usage: Option<Range<usize>>,
-    /// The last top-level `n` asks for more than one answer, or for something odd.
+    /// There may be more than one answer: by `n`, or by several prompts.
     pub several: bool,
     /// The offset right after the opening brace, where a field can be put in.
     pub after_brace: usize,
@@ -51,6 +53,7 @@ pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
     let mut model = None;
     let mut stream = false;
     let mut stream_options = None;
+    let mut limit = None;
     let mut usage = None;
     let mut several = false;
     while let Some(field) = walk.next()? {
@@ -59,8 +62,10 @@ pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
             "model" => model = Some(read_model(body, field.value)?),
             "stream" => stream = body.get(field.value) == Some(b"true"),
             "stream_options" => stream_options = Some(field.value),
+            "max_tokens" | "max_completion_tokens" => limit = Some(field.value),
             "usage" => usage = Some(field.value),
-            "n" => several = !matches!(body.get(field.value), Some(b"1" | b"null")),
+            "n" => several |= !matches!(body.get(field.value), Some(b"1" | b"null")),
+            "prompt" => several |= body.get(field.value).is_some_and(is_list_of_prompts),
             _ => {}
         }
     }
@@ -68,6 +73,7 @@ pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
         model,
         stream,
         stream_options,
+        limit,
         usage,
         several,
         after_brace: walk.after_brace(),
@@ -112,6 +118,12 @@ pub fn model_span(json: &[u8]) -> Option<Range<usize>> {
         }
     }
     span
+}
+
+/// A list of numbers is one prompt, in tokens.
+fn is_list_of_prompts(value: &[u8]) -> bool {
+    let first = value.strip_prefix(b"[").map(|rest| rest.trim_ascii_start());
+    first.is_some_and(|first| matches!(first.first(), Some(b'"' | b'[')))
 }
 
 fn key<'a>(body: &'a [u8], field: &RawField) -> Result<Cow<'a, str>, ScanError> {

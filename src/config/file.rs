@@ -3,12 +3,17 @@
 //! Everything is optional here, so that whatever is found wrong can be taken out and the rest still
 //! be read. What must be there is `validate`'s to say.
 
-use crate::catalog::Prefill;
+mod provider;
+
 use crate::config::secret::Secret;
 use crate::config::shape::{List, OneOrMany, Ordered};
-use crate::config::units::{Size, Time, TimeRange};
+use crate::config::units::{Percent, Size, Time, TimeRange};
 use crate::config::words::{Cause, Pause, SocketAddress};
 use serde::Deserialize;
+
+pub use crate::config::file::provider::{
+    Address, Auth, Breaker, Currency, Driver, Health, Limits, Model, Price, Provider, ProviderTls,
+};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -35,6 +40,7 @@ pub struct Server {
     pub buffers: Option<Size>,
     pub keepalive: Option<Time>,
     pub drain: Option<Time>,
+    pub retry_budget: Option<Percent>,
 }
 
 /// Also written as the address alone.
@@ -61,67 +67,6 @@ pub enum Admin {
     },
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Provider {
-    pub api_key: Option<Secret>,
-    pub driver: Option<Driver>,
-    pub base_url: Option<String>,
-    pub auth: Option<Auth>,
-    pub endpoints: Option<List<String>>,
-    pub models: Ordered<Model>,
-    pub tls: Option<ProviderTls>,
-    pub prefill: Option<Prefill>,
-    pub inject_usage: Option<bool>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Driver {
-    Openai,
-}
-
-#[derive(Debug)]
-pub enum Auth {
-    None,
-    Bearer,
-    Own {
-        header: Option<Ordered<Secret>>,
-        query: Option<Ordered<Secret>>,
-    },
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ProviderTls {
-    pub verify: Option<bool>,
-}
-
-/// Also written as the name alone.
-#[derive(Debug, Default)]
-pub struct Model {
-    pub name: Option<String>,
-    pub price: Option<Price>,
-    pub context: Option<u64>,
-    pub served_as: Option<String>,
-}
-
-#[derive(Debug, Default, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Price {
-    pub input: Option<f64>,
-    pub output: Option<f64>,
-    pub currency: Option<Currency>,
-    pub date: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Currency {
-    Usd,
-    Cny,
-}
-
 /// What a route may say and `defaults` may say for all.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -133,6 +78,7 @@ pub struct Policy {
     pub fallback_models: Option<List<String>>,
     pub response_model: Option<ResponseModel>,
     pub balance: Option<Balance>,
+    pub sticky: Option<List<StickyBy>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -151,6 +97,7 @@ pub struct Route {
     pub fallback_models: Option<List<String>>,
     pub response_model: Option<ResponseModel>,
     pub balance: Option<Balance>,
+    pub sticky: Option<List<StickyBy>>,
 }
 
 impl Route {
@@ -164,6 +111,7 @@ impl Route {
             fallback_models: self.fallback_models.take(),
             response_model: self.response_model,
             balance: self.balance,
+            sticky: self.sticky.take(),
         }
     }
 }
@@ -196,6 +144,19 @@ pub enum ResponseModel {
 #[serde(rename_all = "snake_case")]
 pub enum Balance {
     Weighted,
+    Fastest,
+    LeastBusy,
+    Cheapest,
+    Sticky,
+}
+
+/// Also `{header: name}`.
+#[derive(Debug)]
+pub enum StickyBy {
+    Session,
+    Key,
+    Message,
+    Header(Option<String>),
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -205,6 +166,7 @@ pub struct Target {
     pub model: Option<String>,
     pub tier: Option<u64>,
     pub weight: Option<u64>,
+    pub limits: Limits,
     pub options: Ordered<serde_json::Value>,
 }
 

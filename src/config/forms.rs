@@ -1,5 +1,7 @@
 //! Values of the grammar that may also be written as one word.
 
+mod upstream;
+
 use crate::config::file::{Admin, Auth, Listen, ListenTls, Model, Price};
 use crate::config::secret::Secret;
 use crate::config::shape::{Ordered, word};

@@ -15,6 +15,7 @@ mod document;
 mod fault;
 mod file;
 mod forms;
+mod host;
 mod parse;
 mod place;
 mod reference;

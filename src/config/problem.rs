@@ -35,7 +35,9 @@ impl fmt::Display for Problem {
 }
 
 /// Values at or below these keys are never shown.
-const SECRET_KEYS: [&str; 5] = ["api_key", "auth", "secret", "sha256", "token"];
+const SECRET_KEYS: [&str; 7] = [
+    "api_key", "api_keys", "auth", "proxy", "secret", "sha256", "token",
+];
 
 /// A secret shorter than this is not searched for in messages: it would be found everywhere.
 const SHORTEST_SECRET: usize = 8;

@@ -1,9 +1,11 @@
 //! The ready form of a configuration: immutable, every name resolved, everything the hot path
 //! needs computed once. A request pins one snapshot and keeps it to its end.
 
+mod provider;
+
 use crate::config::secret::Secret;
 use crate::routing::balance::Schedule;
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::catalog::Prefill;
+pub use crate::config::snapshot::provider::{
+    Address, Auth, Breaker, ClientTls, Health, Limits, Price, Probe, Provider, ProviderModel, Proxy,
+};
 
 #[derive(Debug)]
 pub struct Snapshot {
@@ -20,6 +25,13 @@ pub struct Snapshot {
     pub routes: Vec<Arc<Route>>,
     pub keys: Keys,
     pub log: Log,
+}
+
+impl Snapshot {
+    /// All targets, in the order of their numbers.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.routes.iter().flat_map(|route| &route.targets)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -36,6 +48,8 @@ pub struct Server {
     pub buffers: usize,
     pub keepalive: Duration,
     pub drain: Duration,
+    /// The share of recent requests that retries at a failing target may add, from 0 to 1.
+    pub retry_budget: f64,
 }
 
 #[derive(Debug, Clone)]
@@ -70,81 +84,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// An account somewhere that serves models under its own names.
-#[derive(Debug)]
-pub struct Provider {
-    pub name: Arc<str>,
-    pub index: usize,
-    /// The catalogue's name for whoever stands behind it, which its errors are read by; its own
-    /// where the catalogue knows neither name nor host.
-    pub vendor: Arc<str>,
-    pub tls: bool,
-    /// Verify the upstream certificate and its name. False only by `tls: {verify: false}`.
-    pub verify: bool,
-    /// Host name or address without port or brackets: what is resolved, and the SNI.
-    pub host: String,
-    pub port: u16,
-    /// The `Host` header: with the port where it is not the scheme's own.
-    pub authority: HeaderValue,
-    /// `/v1`: never ends in a slash; empty for a base URL at the root.
-    pub base_path: String,
-    pub auth: Auth,
-    /// Every credential of this provider, to be struck from what it sends back.
-    pub secrets: Vec<Secret>,
-    pub endpoints: Vec<Endpoint>,
-    /// How it is asked to continue an assistant message.
-    pub prefill: Prefill,
-    /// The base path for such a request, where it is another.
-    pub prefill_path: Option<String>,
-    /// Streams are asked for their usage with `stream_options.include_usage`.
-    pub inject_usage: bool,
-    /// Canonical id → how this provider serves it.
-    pub models: HashMap<Arc<str>, Arc<ProviderModel>>,
-}
-
-#[derive(Debug)]
-pub struct ProviderModel {
-    /// The provider's own name.
-    pub name: Arc<str>,
-    pub context: Option<u64>,
-    pub price: Option<Price>,
-    /// An alias of another canonical model: which one really answers.
-    pub served_as: Option<Arc<str>>,
-}
-
-/// Per million tokens. Shown, not billed.
-#[derive(Debug, Clone)]
-pub struct Price {
-    pub input: f64,
-    pub output: f64,
-    pub currency: String,
-    pub date: Option<String>,
-}
-
-/// How a provider is told who calls. Header values are marked sensitive.
-#[derive(Clone)]
-pub enum Auth {
-    None,
-    Header {
-        name: HeaderName,
-        value: HeaderValue,
-    },
-    /// Already percent-encoded: `key=abc`.
-    Query {
-        pair: Secret,
-    },
-}
-
-impl std::fmt::Debug for Auth {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Auth::None => f.write_str("none"),
-            Auth::Header { name, .. } => write!(f, "header {name}: ***"),
-            Auth::Query { .. } => f.write_str("query ***"),
-        }
-    }
-}
-
 /// What the data port serves, and where the same thing stands at a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
@@ -171,6 +110,14 @@ impl Endpoint {
         Endpoint::Images,
         Endpoint::Speech,
     ];
+
+    /// Answers may come as a stream of events whose places are known.
+    pub fn streams(self) -> bool {
+        matches!(
+            self,
+            Endpoint::Chat | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages
+        )
+    }
 
     /// The word in `providers.*.endpoints`, in logs and in metrics.
     pub fn name(self) -> &'static str {
@@ -225,6 +172,9 @@ pub struct Route {
     pub forward: Vec<HeaderName>,
     pub response_model: ResponseModel,
     pub fallback_models: Vec<Arc<str>>,
+    pub balance: Balance,
+    /// Never empty. For `Balance::Sticky`: the first of these that a request has is hashed.
+    pub sticky: Vec<StickyBy>,
     /// Declared canonical id → who serves it here.
     pub models: HashMap<Arc<str>, Arc<Served>>,
     /// Targets that name the provider's model themselves serve whatever this route matches, and a
@@ -244,6 +194,33 @@ pub enum Mode {
 pub enum ResponseModel {
     Canonical,
     Upstream,
+}
+
+/// How those of one tier are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// By turns, each as often as its weight.
+    Weighted,
+    /// By measured speed.
+    Fastest,
+    /// By calls in flight.
+    LeastBusy,
+    /// By the price of this request.
+    Cheapest,
+    /// What is alike goes to the same one.
+    Sticky,
+}
+
+/// What makes requests alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StickyBy {
+    /// `x-overspill-session`.
+    Session,
+    Header(HeaderName),
+    /// The caller's key.
+    Key,
+    /// The first system and user message.
+    Message,
 }
 
 /// All that is given must hold; what is empty or absent holds always.
@@ -306,6 +283,12 @@ impl Pattern {
 /// One provider serving in one route, with a tier and a weight.
 #[derive(Debug)]
 pub struct Target {
+    /// No other target has it, and it stays the same from one snapshot to the next:
+    /// `route/provider`, or `route/provider/model` where the target names its model; from the
+    /// second of the same name on with `#2`. Whatever lives longer than a snapshot goes by it.
+    pub id: Arc<str>,
+    /// Its place among all targets of the snapshot.
+    pub number: usize,
     pub provider: Arc<Provider>,
     /// Position in the route.
     pub index: usize,
@@ -314,6 +297,8 @@ pub struct Target {
     pub weight: u32,
     /// The provider's own model name, where the route gives it.
     pub model: Option<Arc<str>>,
+    /// Of this target alone; those of its provider hold besides.
+    pub limits: Limits,
     /// Top-level fields that the request is given, whatever the caller wrote: name, JSON.
     pub options: Vec<(String, String)>,
 }
@@ -360,6 +345,7 @@ pub struct Candidate {
     /// The same as a JSON string, quotes included, ready to be spliced.
     pub upstream_json: bytes::Bytes,
     pub context: Option<u64>,
+    pub price: Option<Price>,
 }
 
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! Times and sizes, with their unit written out: `2s`, `800ms`, `32MiB`, `250ms..2s`.
+//! Times, sizes and shares, with their unit written out: `2s`, `32MiB`, `250ms..2s`, `20%`.
 
 use crate::config::decode::text;
 use serde::{Deserialize, Deserializer};
@@ -14,6 +14,12 @@ pub struct Size(pub u64);
 /// `250ms..2s`: the first is not above the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeRange(pub Duration, pub Duration);
+
+/// A share of a whole, exact to four digits after the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent {
+    millionths: u32,
+}
 
 /// Ten years: no clock can be asked for a moment it does not know.
 const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
@@ -69,6 +75,24 @@ impl TimeRange {
     }
 }
 
+impl Percent {
+    const WHOLE: u32 = 1_000_000;
+
+    pub fn parse(text: &str) -> Result<Percent, String> {
+        let one = u64::from(Percent::WHOLE / 100);
+        let millionths = amount(text, &[("%", one)], "a percentage such as `20%`")?;
+        match u32::try_from(millionths) {
+            Ok(millionths @ ..=Percent::WHOLE) => Ok(Percent { millionths }),
+            _ => Err("is more than the whole; write a percentage up to `100%`".to_owned()),
+        }
+    }
+
+    /// From 0 to 1.
+    pub fn share(self) -> f64 {
+        f64::from(self.millionths) / f64::from(Percent::WHOLE)
+    }
+}
+
 /// A time as one would write it.
 pub fn show_time(time: Duration) -> String {
     show(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), &TIMES)
@@ -102,7 +126,12 @@ fn amount(text: &str, units: &[(&str, u64)], what: &str) -> Result<u64, String> 
     }
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
         let names: Vec<&str> = units.iter().rev().map(|(name, _)| *name).collect();
-        return Err(format!("is not {what}; the units are {}", names.join(", ")));
+        let are = if names.len() == 1 {
+            "unit is"
+        } else {
+            "units are"
+        };
+        return Err(format!("is not {what}; the {are} {}", names.join(", ")));
     };
     scale(number, *factor).map_err(|problem| format!("{problem}; write {what}"))
 }
@@ -145,6 +174,12 @@ impl<'de> Deserialize<'de> for Size {
 impl<'de> Deserialize<'de> for TimeRange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         text(deserializer, TimeRange::parse)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, Percent::parse)
     }
 }
 
@@ -231,6 +266,26 @@ mod tests {
     }
 
     #[test]
+    fn a_percentage_is_a_share_of_the_whole() {
+        let share = |text| Percent::parse(text).map(Percent::share);
+        assert_eq!(share("20%"), Ok(0.2));
+        assert_eq!(share("0.5%"), Ok(0.005));
+        assert_eq!((share("0%"), share("100%")), (Ok(0.0), Ok(1.0)));
+        for (text, problem) in [
+            ("20", "has no unit"),
+            ("0.2", "has no unit"),
+            ("-1%", "is not a percentage"),
+            ("2 %", "is not a percentage such as `20%`; the unit is %"),
+            ("100.0001%", "is more than the whole"),
+            ("99999999999%", "is more than the whole"),
+            ("0.00001%", "is finer"),
+        ] {
+            let found = Percent::parse(text).unwrap_err();
+            assert!(found.starts_with(problem), "{text}: {found}");
+        }
+    }
+
+    #[test]
     fn shows_what_one_would_write() {
         assert_eq!(show_time(Duration::from_secs(90)), "90s");
         assert_eq!(show_time(Duration::from_secs(600)), "10m");
@@ -244,6 +299,7 @@ mod tests {
             let _ = Time::parse(&text);
             let _ = Size::parse(&text);
             let _ = TimeRange::parse(&text);
+            let _ = Percent::parse(&text);
         }
 
         #[test]

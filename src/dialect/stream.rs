@@ -37,6 +37,8 @@ pub struct Glance {
     /// Choices that occur, and those that end here, one bit each.
     pub seen: u64,
     pub finished: u64,
+    /// Those with content here.
+    pub speaks: u64,
     /// The last event there is.
     pub last: bool,
     /// A JSON string that is not empty.

@@ -1,3 +1,6 @@
-//! What the gateway holds at once, and where it says no.
+//! What the gateway holds at once, what it may ask of others, and where it says no.
 
 pub mod buffers;
+pub mod rates;
+pub mod retry_budget;
+pub mod window;

@@ -3,18 +3,22 @@
 
 use crate::access;
 use crate::body::inflate::Coding;
-use crate::body::scan::{ScanError, scan};
+use crate::body::messages::first_messages;
+use crate::body::scan::{Scan, ScanError, scan};
 use crate::body::stream_options::asks_for_usage;
-use crate::config::snapshot::{Endpoint, Key, Mode, Route, Served, Snapshot};
+use crate::config::snapshot::{Balance, Endpoint, Key, Mode, Route, Served, Snapshot, StickyBy};
 use crate::error::{Failure, Reason};
+use crate::health::choose::{self, Asker};
 use crate::proxy::context::Call;
 use crate::proxy::intake::{self, Body};
 use crate::proxy::{models, passthrough, reply};
+use crate::relay::Means;
 use crate::relay::run::{self, Job};
 use crate::routing::plan::plan;
+use crate::routing::sticky::hash;
 use crate::routing::table::{self, Asked, Known};
 use crate::upstream::headers::REQUEST_ID;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 use pingora_proxy::Session;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -201,7 +205,18 @@ async fn answer(
     };
     call.tale.route = Some(Arc::clone(&route.name));
     let may_use = |model: &str| key.as_ref().is_none_or(|key| key.may_use(model));
-    let steps = plan(&route, &served, model, endpoint, may_use);
+    let tokens = expected_tokens(&bytes, &scanned);
+    let now = Instant::now();
+    let asker = Asker {
+        balance: route.balance,
+        sticky: sticky_key(session, call, &route, key.as_deref(), &bytes),
+        tokens,
+        drawn: (rand::random(), rand::random()),
+    };
+    let board = Arc::clone(&call.board);
+    let steps = plan(&route, &served, model, endpoint, may_use, |tier| {
+        choose::order(&board, tier, &asker, now)
+    });
     if steps.is_empty() {
         let failure = Failure::new(
             Reason::GatewayNoTarget,
@@ -236,11 +251,52 @@ async fn answer(
         reservation: Some(reservation),
         scan: &scanned,
         asks_usage,
+        tokens: tokens.0.saturating_add(tokens.1),
         started: call.started,
         deadline: bound.map_or(deadline, |bound| bound.min(deadline)),
         bound,
     };
-    run::run(&shared.wires, &shared.metrics, session, job, &mut call.tale).await
+    let means = Means {
+        wires: &shared.wires,
+        board: &board,
+        budget: &shared.retry_budget,
+        metrics: &shared.metrics,
+    };
+    run::run(means, session, job, &mut call.tale).await
+}
+
+/// What the call may use, in and out: four bytes a token, and what it allows the answer.
+fn expected_tokens(body: &[u8], scan: &Scan) -> (u64, u64) {
+    /// Where the call says nothing.
+    const USUAL: u64 = 500;
+    let allowed = scan
+        .limit
+        .clone()
+        .and_then(|span| std::str::from_utf8(body.get(span)?).ok()?.parse().ok());
+    (body.len() as u64 / 4, allowed.unwrap_or(USUAL))
+}
+
+/// What keeps a caller's calls at one target: the first of the route's list that this call has.
+fn sticky_key(
+    session: &Session,
+    call: &Call,
+    route: &Route,
+    key: Option<&Key>,
+    body: &[u8],
+) -> u64 {
+    if route.balance != Balance::Sticky {
+        return 0;
+    }
+    let headers = &session.downstream_session.req_header().headers;
+    let header = |name: &HeaderName| headers.get(name).map(|value| hash(value.as_bytes()));
+    let found = route.sticky.iter().find_map(|by| match by {
+        StickyBy::Session => header(&HeaderName::from_static("x-overspill-session")),
+        StickyBy::Header(name) => header(name),
+        StickyBy::Key => key.map(|key| hash(key.name.as_bytes())),
+        StickyBy::Message => first_messages(body).map(hash),
+    });
+    // Nothing to hold on to: anywhere, but evenly.
+    found.unwrap_or_else(|| hash(call.tale.request_id.as_bytes()))
 }
 
 fn find(

@@ -1,6 +1,8 @@
 //! What a request carries from admission to its end.
 
 use crate::config::snapshot::{Provider, Route, Snapshot};
+use crate::health::board::Board;
+use crate::health::grant::Grant;
 use crate::proxy::settle;
 use crate::proxy::shared::Shared;
 use crate::telemetry::tale::Tale;
@@ -13,6 +15,8 @@ pub struct Call {
     pub shared: Arc<Shared>,
     /// Pinned once, kept to the end: a reload never changes a request midway.
     pub snapshot: Arc<Snapshot>,
+    /// The live state of what the snapshot names.
+    pub board: Arc<Board>,
     pub started: Instant,
     pub began: SystemTime,
     pub method: String,
@@ -26,6 +30,7 @@ pub struct Call {
 pub struct Passthrough {
     pub route: Arc<Route>,
     pub provider: Arc<Provider>,
+    pub grant: Grant,
     pub peer: Arc<KnownPeer>,
     /// Below the provider's base path.
     pub below: String,
@@ -36,9 +41,11 @@ pub struct Passthrough {
 impl Call {
     pub fn new(shared: &Arc<Shared>, now: Instant) -> Call {
         shared.metrics.in_flight.inc();
+        let current = shared.current.load();
         Call {
             shared: Arc::clone(shared),
-            snapshot: shared.snapshot.load_full(),
+            snapshot: Arc::clone(&current.snapshot),
+            board: Arc::clone(&current.board),
             started: now,
             began: SystemTime::now(),
             method: String::new(),

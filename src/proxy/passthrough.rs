@@ -1,12 +1,16 @@
 //! Routes that stream through: any method, any body, upgrades. They take Pingora's own phases,
 //! with the same choice of target and the same rewriting as a call.
 
-use crate::config::snapshot::{Candidate, Route};
+use crate::config::snapshot::{Auth, Route, Target};
+use crate::dialect::openai::error::meaning;
 use crate::dialect::redact::redact;
 use crate::dialect::usage::Usage;
 use crate::error::{Failure, Reason};
+use crate::failover::Happened;
+use crate::health::grant::Grant;
 use crate::proxy::context::{Call, Passthrough};
 use crate::proxy::reply;
+use crate::relay::bars::Bars;
 use crate::relay::deliver;
 use crate::routing::table;
 use crate::telemetry::tale::Attempt;
@@ -19,7 +23,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// The provider refused our own credentials: nothing its answer says is the caller's.
 pub const ACCOUNT_REFUSED: ErrorType = ErrorType::new("AccountRefused");
@@ -39,18 +43,7 @@ pub async fn choose(call: &mut Call, route: &Arc<Route>) -> Result<Passthrough, 
             "the path has a `.` or `..` in it: write it without",
         ));
     }
-    let candidate = route
-        .any_model
-        .as_ref()
-        .and_then(|served| served.tiers.first())
-        .and_then(|tier| tier.candidates.get(tier.schedule.next()))
-        .ok_or_else(|| {
-            Failure::new(
-                Reason::GatewayNoTarget,
-                format!("route `{}` has no target with a weight", route.name),
-            )
-        })?;
-    let Candidate { target, .. } = candidate;
+    let (target, grant) = take_turn(call, route)?;
     let provider = Arc::clone(&target.provider);
     call.tale.provider = Some(Arc::clone(&provider.name));
     let began = Instant::now();
@@ -78,10 +71,47 @@ pub async fn choose(call: &mut Call, route: &Arc<Route>) -> Result<Passthrough, 
     Ok(Passthrough {
         route: Arc::clone(route),
         provider,
+        grant,
         peer,
         below,
         held: None,
     })
+}
+
+/// The first target in turn that may be asked, or the least bad.
+fn take_turn(call: &mut Call, route: &Route) -> Result<(Arc<Target>, Grant), Failure> {
+    let tier = route
+        .any_model
+        .as_ref()
+        .and_then(|served| served.tiers.first());
+    let tier = tier
+        .filter(|tier| !tier.candidates.is_empty())
+        .ok_or_else(|| {
+            Failure::new(
+                Reason::GatewayNoTarget,
+                format!("route `{}` has no target with a weight", route.name),
+            )
+        })?;
+    let now = Instant::now();
+    let first = tier.schedule.next().min(tier.candidates.len());
+    let (before, from) = tier.candidates.split_at(first);
+    let mut bars = Bars::default();
+    for regardless in [false, true] {
+        for candidate in from.iter().chain(before) {
+            let target = &candidate.target;
+            match Grant::take(&call.board, target, now, 0, regardless) {
+                Ok(grant) => return Ok((Arc::clone(target), grant)),
+                Err(bar) if !regardless => {
+                    call.tale
+                        .left_out
+                        .push((Arc::clone(&target.provider.name), bar.label()));
+                    bars.add(bar);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    Err(bars.failure(&call.tale))
 }
 
 /// Whether a path climbs out of what its beginning promises, in any spelling that a provider may
@@ -118,6 +148,10 @@ fn note(call: &mut Call, status: Option<u16>, reason: Option<Reason>) {
         status,
         reason,
         took: call.started.elapsed(),
+        key: call
+            .passthrough
+            .as_ref()
+            .map_or(0, |chosen| chosen.grant.key),
         usage: Usage::default(),
         estimated: false,
     });
@@ -127,6 +161,26 @@ fn note(call: &mut Call, status: Option<u16>, reason: Option<Reason>) {
 pub fn failed(call: &mut Call, reason: Reason) {
     if call.passthrough.is_some() && call.tale.attempts.is_empty() {
         note(call, None, Some(reason));
+    }
+    let happened = match reason {
+        Reason::ProviderUnreachable => Happened::Unreachable,
+        Reason::ProviderReset => Happened::Reset,
+        Reason::ProviderTimeout => Happened::Timeout,
+        Reason::ProviderTruncated => Happened::Truncated,
+        // The caller's own, or told already when the answer began.
+        _ => return,
+    };
+    if let Some(chosen) = &mut call.passthrough {
+        chosen.grant.failed(Instant::now(), &happened);
+    }
+}
+
+/// The answer has gone, whole.
+pub fn ended(call: &mut Call) {
+    if call.tale.reason.is_none()
+        && let Some(chosen) = &mut call.passthrough
+    {
+        chosen.grant.succeeded(Instant::now());
     }
 }
 
@@ -154,7 +208,9 @@ pub async fn rewrite_request(
         return Ok(());
     };
     let forward = &chosen.route.forward;
-    rewrite::passthrough(&chosen.provider, &chosen.below, forward, request)?;
+    let provider = &chosen.provider;
+    let auth = provider.keys.get(chosen.grant.key).unwrap_or(&Auth::None);
+    rewrite::passthrough(provider, auth, &chosen.below, forward, request)?;
     if reply::expects_continue(session) {
         reply::write_continue(session).await?;
     }
@@ -196,6 +252,7 @@ pub fn rewrite_response(
     let status = response.status.as_u16();
     let reason = reason_of(status);
     note(call, Some(status), reason);
+    tell(call, response);
     if reason == Some(Reason::ProviderAuth) {
         return Error::err_up(ACCOUNT_REFUSED);
     }
@@ -237,6 +294,25 @@ pub fn rewrite_response(
         down.set_read_timeout(Some(route.timeouts.response));
     }
     Ok(())
+}
+
+/// What the answer says about its target, as far as that can be told without its body.
+fn tell(call: &mut Call, response: &ResponseHeader) {
+    let vendor = match &call.passthrough {
+        Some(chosen) => Arc::clone(&chosen.provider.vendor),
+        None => return,
+    };
+    let status = response.status.as_u16();
+    let meaning = meaning(&vendor, status, &response.headers, b"", SystemTime::now());
+    let now = Instant::now();
+    if let Some(chosen) = &mut call.passthrough {
+        match meaning {
+            Some(meaning) if status >= 400 => {
+                chosen.grant.failed(now, &Happened::Answered(meaning));
+            }
+            _ => chosen.grant.began_to_answer(now),
+        }
+    }
 }
 
 fn reason_of(status: u16) -> Option<Reason> {

@@ -203,6 +203,11 @@ pub fn error_body(
         "request_id": tale.request_id,
         "attempts": attempts,
     });
+    if let (false, Some(metadata)) = (tale.left_out.is_empty(), metadata.as_object_mut()) {
+        let left_out = tale.left_out.iter();
+        let left_out = left_out.map(|(provider, why)| json!({"provider": **provider, "why": why}));
+        metadata.insert("left_out".to_owned(), left_out.collect());
+    }
     if let (Some(upstream), Some(metadata)) = (upstream, metadata.as_object_mut()) {
         metadata.insert("upstream".to_owned(), upstream);
     }

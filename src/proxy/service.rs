@@ -151,6 +151,7 @@ impl ProxyHttp for Gateway {
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, call: &mut Call) {
         if call.passthrough.is_some() {
             call.tale.bytes_in = session.downstream_session.body_bytes_read() as u64;
+            passthrough::ended(call);
         }
         call.settle(Instant::now());
     }

@@ -1,15 +1,33 @@
 //! What all requests share.
 
 use crate::config::snapshot::Snapshot;
+use crate::health::board::Board;
 use crate::limits::buffers::Buffers;
+use crate::limits::retry_budget::RetryBudget;
 use crate::relay::Wires;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use std::time::Instant;
+
+/// A configuration and the live state of what it names: always exchanged together.
+pub struct Current {
+    pub snapshot: Arc<Snapshot>,
+    pub board: Arc<Board>,
+}
+
+impl Current {
+    /// What `before` knew of the same names stays known.
+    pub fn new(snapshot: Arc<Snapshot>, before: &Board, now: Instant) -> Current {
+        let board = Arc::new(Board::new(&snapshot, before, now));
+        Current { snapshot, board }
+    }
+}
 
 pub struct Shared {
-    pub snapshot: ArcSwap<Snapshot>,
+    pub current: ArcSwap<Current>,
+    pub retry_budget: RetryBudget,
     pub wires: Wires,
     pub buffers: Arc<Buffers>,
     pub metrics: Arc<Metrics>,

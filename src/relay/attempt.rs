@@ -151,8 +151,13 @@ pub async fn open(wires: &Wires, request: Request<'_>, pump: &mut Pump) -> Opene
         Ok(Ok(Read::Meant(meaning, body))) => answered(meaning, head, body),
         Ok(Ok(Read::Empty(body))) => {
             source.finish(ENDED).await;
-            source.release(wires).await;
-            failed(Happened::Empty, head, body)
+            if source.is_done() {
+                source.release(wires).await;
+            }
+            match body {
+                Some(body) => empty(head, body, pump.usage()),
+                None => Failed::lost(Happened::Empty, true, "a stream without an event"),
+            }
         }
         Ok(Ok(Read::Differs)) => Opened::Differs,
         Ok(Ok(Read::Whole(body))) => {
@@ -226,13 +231,28 @@ fn failed(happened: Happened, head: Box<ResponseHeader>, body: Bytes) -> Opened 
     }))
 }
 
+/// Nothing was said, but it may have been billed.
+fn empty(head: Box<ResponseHeader>, body: Bytes, usage: Usage) -> Opened {
+    Opened::Failed(Box::new(Failed {
+        happened: Happened::Empty,
+        answer: Some(Whole {
+            head,
+            body,
+            model: None,
+            usage,
+        }),
+        sent: true,
+        cause: None,
+    }))
+}
+
 enum Read {
     Whole(Bytes),
     Flowing(Vec<Bytes>),
     /// An error inside a 200.
     Meant(Meaning, Bytes),
-    /// A stream that ended with nothing to say.
-    Empty(Bytes),
+    /// A stream that ended with nothing to say. None: without a single event.
+    Empty(Option<Bytes>),
     Differs,
 }
 
@@ -282,9 +302,10 @@ async fn until_commit(
                 let meaning = event_meaning(provider, source.head(), &event);
                 return Ok(Read::Meant(meaning, Bytes::from(event)));
             }
+            Decision::Empty if pump.is_silent() => return Ok(Read::Empty(None)),
             Decision::Empty => {
                 pump.complete();
-                return Ok(Read::Empty(pump.take()));
+                return Ok(Read::Empty(Some(pump.take())));
             }
             Decision::Truncated => {
                 return Err(Broken::Cut("it ended before its answer did".to_owned()));
@@ -319,7 +340,7 @@ fn judge_whole(
     }
     let (model, usage) = match look(endpoint, &body) {
         Look::Answer { model, usage } => (model, usage),
-        Look::Nothing => return failed(Happened::Empty, head, body),
+        Look::Nothing => return empty(head, body.clone(), told_usage(&body)),
         Look::Other => {
             // A login page, a proxy's notice, half an object: nobody asked for that.
             return Failed::bad_response("a success whose body is not what was asked for");
@@ -342,6 +363,21 @@ enum Look {
     Other,
 }
 
+fn usage(body: &[u8], span: Option<Range<usize>>) -> Usage {
+    let mut usage = Usage::default();
+    if let Some(told) = span.and_then(|span| body.get(span)) {
+        usage.read(told);
+    }
+    usage
+}
+
+fn told_usage(body: &[u8]) -> Usage {
+    match scan(body) {
+        Ok(scanned) => usage(body, scanned.usage),
+        Err(_) => Usage::default(),
+    }
+}
+
 fn unread() -> Look {
     Look::Answer {
         model: None,
@@ -357,14 +393,10 @@ fn look(endpoint: Endpoint, body: &[u8]) -> Look {
         // Sound, not text.
         (Endpoint::Speech, _) | (Endpoint::Rerank, Some(b'[')) => unread(),
         _ => match scan(body) {
-            Ok(scanned) => {
-                let mut usage = Usage::default();
-                if let Some(told) = scanned.usage.and_then(|span| body.get(span)) {
-                    usage.read(told);
-                }
-                let model = scanned.model.map(|model| model.span);
-                Look::Answer { model, usage }
-            }
+            Ok(scanned) => Look::Answer {
+                usage: usage(body, scanned.usage),
+                model: scanned.model.map(|model| model.span),
+            },
             Err(error) if error.is_about_model() => unread(),
             Err(_) => Look::Other,
         },

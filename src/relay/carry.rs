@@ -3,15 +3,16 @@
 
 use crate::dialect::redact::redact;
 use crate::error::{Failure, Reason};
-use crate::failover::{Kind, Meaning};
-use crate::relay::Wires;
+use crate::failover::{Happened, Kind, Meaning};
+use crate::health::grant::Grant;
+use crate::relay::Means;
 use crate::relay::attempt::{ENDED, Flowing, event_meaning};
-use crate::relay::elsewhere::{self, Position};
+use crate::relay::elsewhere::{self, Position, Search};
 use crate::relay::line::{Line, gone};
 use crate::relay::patience::{Due, Limits, Patience};
 use crate::relay::pump::{Pump, Stop};
 use crate::relay::resume::tokens::estimated_tokens;
-use crate::relay::run::Job;
+use crate::relay::run::{Job, settle};
 use crate::relay::source::{Broken, Source};
 use crate::relay::{deliver, give_up};
 use crate::telemetry::metrics::Metrics;
@@ -28,6 +29,8 @@ pub struct Interruption {
     cause: Option<String>,
     /// What the provider said about it.
     said: Option<(Meaning, Bytes)>,
+    /// The provider did well, but its answer is another one.
+    differs: bool,
 }
 
 impl Interruption {
@@ -37,6 +40,26 @@ impl Interruption {
             message,
             cause: None,
             said: None,
+            differs: false,
+        }
+    }
+
+    /// What it was as an attempt: an answer that differs is whole in itself.
+    fn of_attempt(&self) -> Reason {
+        if self.differs {
+            Reason::ProviderBadResponse
+        } else {
+            self.reason
+        }
+    }
+
+    /// What it says about its target's health. None: nothing.
+    fn happened(&self) -> Option<Happened> {
+        match (&self.said, self.reason) {
+            (Some((meaning, _)), _) => Some(Happened::Answered(meaning.clone())),
+            (None, Reason::CallerDeadline) => None,
+            (None, _) if self.differs => None,
+            (None, _) => Some(Happened::Truncated),
         }
     }
 
@@ -47,77 +70,94 @@ impl Interruption {
                 meaning.kind,
                 Kind::ContextLength | Kind::ContentFilter | Kind::Rejected
             ),
-            None => self.reason != Reason::CallerDeadline,
+            None => self.reason != Reason::CallerDeadline && !self.differs,
         }
     }
 }
 
+/// A stream at its commit, and whose it is.
+pub struct Begun {
+    pub flowing: Flowing,
+    pub pump: Pump,
+    pub grant: Grant,
+    pub position: Position,
+}
+
 /// From the commit to the end.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the call's parts, each borrowed by itself"
-)]
 pub async fn carry(
-    wires: &Wires,
-    metrics: &Metrics,
+    means: Means<'_>,
     session: &mut Session,
     line: &mut Line,
     job: &mut Job<'_>,
-    mut position: Position,
-    first: Flowing,
-    mut pump: Pump,
+    begun: Begun,
     tale: &mut Tale,
 ) -> pingora::Result<()> {
+    let Begun {
+        flowing,
+        mut pump,
+        mut grant,
+        mut position,
+    } = begun;
     if !line.is_open() {
-        let head = deliver::head(&first.head, &job.route.forward, tale)?;
+        let head = deliver::head(&flowing.head, &job.route.forward, tale)?;
         line.open(session, head, tale).await?;
     }
     if !elsewhere::is_thinkable(job, &position) {
         job.release_body();
+        pump.forget();
     }
-    let mut source = first.source;
+    let mut source = flowing.source;
+    let mut how = None;
     loop {
         let passed = pass(session, line, &mut source, &mut pump, job, tale).await;
+        let now = Instant::now();
         account(&pump, tale);
-        count_gaps(metrics, job, &position, &mut pump, tale);
+        count_gaps(means.metrics, job, &position, &mut pump, tale);
+        if let (Some(attempt), Some(step)) = (tale.attempts.last(), job.steps.get(position.at)) {
+            settle(&mut grant, step, means.metrics, attempt.usage, now);
+        }
         let interruption = match passed? {
             Ok(()) => {
+                grant.succeeded(now);
+                drop(grant);
+                count_resumed(means.metrics, job, &position, how);
                 line.write(session, pump.take(), tale).await?;
                 line.finish(session, tale).await?;
                 source.finish(ENDED).await;
                 if source.is_done() {
-                    source.release(wires).await;
+                    source.release(means.wires).await;
                 }
                 return Ok(());
             }
             Err(interruption) => interruption,
         };
         drop(source);
+        if let Some(happened) = interruption.happened() {
+            grant.failed(now, &happened);
+        }
         // Its provider did not deliver, whatever becomes of the answer.
         if let Some(attempt) = tale.attempts.last_mut() {
-            attempt.reason = Some(interruption.reason);
-            metrics
+            let reason = interruption.of_attempt();
+            attempt.reason = Some(reason);
+            means
+                .metrics
                 .attempts
-                .with_label_values(&[
-                    &*job.route.name,
-                    &*attempt.provider,
-                    interruption.reason.label(),
-                ])
+                .with_label_values(&[&*job.route.name, &*attempt.provider, reason.label()])
                 .inc();
         }
-        let search = elsewhere::search(
-            wires,
-            metrics,
-            session,
-            line,
+        let mut search = Search {
+            means,
             job,
-            &mut position,
-            &interruption,
-            &mut pump,
-            tale,
-        );
-        source = match search.await? {
-            Some(source) => source,
+            origin: position.at,
+            position: &mut position,
+            interruption: &interruption,
+        };
+        (source, grant, how) = match search.run(session, line, &mut pump, tale).await? {
+            Some((source, grant, how)) => (source, grant, Some(how)),
+            None if job.bound.is_some_and(|bound| bound <= Instant::now()) => {
+                let late = late(Due::OutOfTime);
+                return broken_off(session, line, job, late, &pump, tale).await;
+            }
             None => return broken_off(session, line, job, interruption, &pump, tale).await,
         };
     }
@@ -143,6 +183,9 @@ async fn pass(
     line.write(session, pump.take(), tale).await?;
     let mut settled = pump.is_settled();
     patience.heard(Instant::now(), true, settled);
+    if !pump.is_read() {
+        patience.hush();
+    }
     let timer = sleep_until(patience.next().unwrap_or_else(Instant::now).into());
     tokio::pin!(timer);
     loop {
@@ -198,7 +241,7 @@ async fn pass(
                         return Ok(Ok(()));
                     }
                     // Every choice has ended, and no other has begun for so long.
-                    Some(Due::Idle | Due::Stall) if pump.has_finished() => {
+                    Some(Due::Idle | Due::Stall | Due::OutOfTime) if pump.has_finished() => {
                         pump.complete();
                         return Ok(Ok(()));
                     }
@@ -227,6 +270,7 @@ fn stopped(stop: Stop, source: &Source, job: &Job<'_>, tale: &Tale) -> Result<()
         }),
         Stop::Differs => Err(Interruption {
             cause: Some("another provider's answer was a different one".to_owned()),
+            differs: true,
             ..broke_off()
         }),
         Stop::Error(event) => {
@@ -333,6 +377,20 @@ async fn broken_off(
             give_up::error_event(&failure, None, job.endpoint, tale)
         }
     };
+    if !pump.is_read() {
+        // It must not run into what was an event too large to look into.
+        line.write(session, Bytes::from_static(b"\n\n"), tale)
+            .await?;
+    }
     line.write(session, event, tale).await?;
     line.finish(session, tale).await
+}
+
+fn count_resumed(metrics: &Metrics, job: &Job<'_>, position: &Position, how: Option<&str>) {
+    if let (Some(how), Some(step)) = (how, job.steps.get(position.at)) {
+        metrics
+            .resumed
+            .with_label_values(&[&*job.route.name, step.provider(), how])
+            .inc();
+    }
 }

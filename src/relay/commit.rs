@@ -34,14 +34,16 @@ pub fn end(pump: &mut Pump) -> Decision {
 }
 
 fn decide(pump: &mut Pump) -> Decision {
+    if pump.stop() == Some(&Stop::Differs) {
+        return Decision::Differs;
+    }
     // What came first counts, however it was cut into pieces: an error after content is seen.
     if pump.has_begun() || pump.held() > LIMIT {
         return Decision::Go;
     }
     match pump.stop() {
         None => Decision::Hold,
-        Some(Stop::Differs) => Decision::Differs,
-        Some(Stop::Error(_)) => match pump.take_stop() {
+        Some(Stop::Differs | Stop::Error(_)) => match pump.take_stop() {
             Some(Stop::Error(data)) => Decision::Error(data),
             _ => Decision::Hold,
         },

@@ -1,9 +1,11 @@
 //! Another target for a stream that broke after its commit.
 
+use crate::body::splice::{self, Pieces};
 use crate::config::snapshot::{Endpoint, Prefill, Resume};
 use crate::error::Reason;
 use crate::failover::{Happened, Kind};
-use crate::relay::Wires;
+use crate::health::grant::Grant;
+use crate::relay::Means;
 use crate::relay::attempt::{self, Opened};
 use crate::relay::carry::Interruption;
 use crate::relay::line::Line;
@@ -14,11 +16,12 @@ use crate::relay::resume::graft::Graft;
 use crate::relay::resume::request::continuing;
 use crate::relay::resume::tokens::estimated_tokens;
 use crate::relay::resume::wish::Wish;
-use crate::relay::run::{Job, answers, note, reason_of};
+use crate::relay::run::{Came, Job, answers, heed_limits, note, reason_of};
 use crate::relay::source::Source;
-use crate::telemetry::metrics::Metrics;
+use crate::routing::plan::Step;
 use crate::telemetry::tale::Tale;
 use pingora_proxy::Session;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A larger body is not kept after the commit.
@@ -53,6 +56,7 @@ pub fn is_thinkable(job: &Job<'_>, position: &Position) -> bool {
     let model = job.steps.get(position.at).map(|step| step.model);
     let later = job.steps.iter().skip(position.at + 1);
     job.can_be_carried_on()
+        && job.route.retry.causes.stream
         && later.filter(|step| Some(step.model) == model).any(|step| {
             match job.route.stream.resume {
                 Resume::Off => false,
@@ -63,7 +67,7 @@ pub fn is_thinkable(job: &Job<'_>, position: &Position) -> bool {
 }
 
 impl Job<'_> {
-    pub fn can_be_carried_on(&self) -> bool {
+    fn can_be_carried_on(&self) -> bool {
         self.scan.stream
             && matches!(self.endpoint, Endpoint::Chat | Endpoint::Completions)
             && self.route.stream.resume != Resume::Off
@@ -73,119 +77,193 @@ impl Job<'_> {
     }
 }
 
-/// Asks the targets after this one until one carries on. None: nobody does, and the caller is to
-/// be told of the interruption.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the call's parts, each borrowed by itself"
-)]
-pub async fn search(
-    wires: &Wires,
-    metrics: &Metrics,
-    session: &mut Session,
-    line: &mut Line,
-    job: &Job<'_>,
-    position: &mut Position,
-    interruption: &Interruption,
-    pump: &mut Pump,
-    tale: &mut Tale,
-) -> pingora::Result<Option<Source>> {
-    if !interruption.may_be_mended() || !is_thinkable(job, position) || pump.delivered().is_none() {
-        return Ok(None);
-    }
-    let wish = Wish::read(&job.body);
-    if wish.several || wish.logprobs {
-        return Ok(None);
-    }
-    let model = job.steps.get(position.at).map(|step| step.model);
-    for (index, step) in job.steps.iter().enumerate().skip(position.at + 1) {
-        if Some(step.model) != model {
-            continue;
+/// The search for a target that carries a broken stream on.
+pub struct Search<'s, 'j> {
+    pub means: Means<'s>,
+    pub job: &'s Job<'j>,
+    pub position: &'s mut Position,
+    /// Who delivered last.
+    pub origin: usize,
+    pub interruption: &'s Interruption,
+}
+
+/// What came of asking one target in one way.
+enum Asked {
+    CarriesOn(Source, Grant),
+    /// It does not know how the usage is asked for.
+    RefusedUsage,
+    /// Not in this way; perhaps in another.
+    Refused,
+    Failed,
+    Differs,
+}
+
+impl<'j> Search<'_, 'j> {
+    /// Asks the targets after this one until one carries on. None: nobody does, and the caller is
+    /// to be told of the interruption.
+    pub async fn run(
+        &mut self,
+        session: &mut Session,
+        line: &mut Line,
+        pump: &mut Pump,
+        tale: &mut Tale,
+    ) -> pingora::Result<Option<(Source, Grant, &'static str)>> {
+        let job = self.job;
+        if !self.interruption.may_be_mended() || !is_thinkable(job, self.position) {
+            return Ok(None);
         }
-        let mut refused = false;
-        for way in [Way::Prefill, Way::Afresh] {
-            let allowed = way == Way::Prefill || job.route.stream.resume == Resume::Auto;
-            // Afresh only where there is no prefill, or where it was refused.
-            if !allowed || position.tries >= job.route.retry.attempts {
+        let wish = Wish::read(&job.body);
+        if wish.several || wish.logprobs {
+            return Ok(None);
+        }
+        let model = job.steps.get(self.position.at).map(|step| step.model);
+        'steps: for (index, step) in job.steps.iter().enumerate().skip(self.position.at + 1) {
+            if Some(step.model) != model {
                 continue;
             }
-            let Some(delivered) = pump.delivered() else {
-                return Ok(None);
-            };
-            let before = estimated_tokens(
-                delivered.events,
-                (delivered.content.len() + delivered.reasoning.len()) as u64,
-            );
-            let form = step.candidate.target.provider.prefill;
-            let (graft, variant) = match way {
-                Way::Afresh => (Graft::afresh(delivered), Variant::default()),
-                Way::Prefill => match prefilled(job, form, delivered, &wish, before) {
-                    Some(prefilled) => prefilled,
-                    None => continue,
-                },
-            };
-            pump.carry_on(graft, before);
-            let now = Instant::now();
-            let deadline = job.bound.unwrap_or(now + NO_DEADLINE);
-            let (request, _) = prepare::request(wires, session, job, step, variant, deadline);
-            position.tries += 1;
-            position.at = index;
-            metrics.maybe_billed_twice.inc();
-            let opened = line
-                .company(session, tale, attempt::open(wires, request, pump))
-                .await;
-            let took = now.elapsed();
-            tale.waited += took;
-            let opened = match opened {
-                Ok(opened) => opened,
-                Err(gone) => {
-                    let reason = Some(Reason::CallerCancelled);
-                    note(metrics, job, step, tale, None, reason, took);
-                    tale.end(Reason::CallerCancelled);
-                    return Err(gone);
+            for way in [Way::Prefill, Way::Afresh] {
+                let allowed = way == Way::Prefill || job.route.stream.resume == Resume::Auto;
+                let late = job.bound.is_some_and(|bound| bound <= Instant::now());
+                if !allowed || late || self.position.tries >= job.route.retry.attempts {
+                    continue;
                 }
-            };
-            let (status, reason) = match opened {
-                Opened::Flowing(flowing) if flowing.is_stream => {
-                    let status = flowing.head.status.as_u16();
-                    note(metrics, job, step, tale, Some(status), None, took);
-                    metrics
-                        .resumed
-                        .with_label_values(&[&*job.route.name, step.provider(), way.name()])
-                        .inc();
-                    return Ok(Some(flowing.source));
-                }
-                Opened::Failed(failed) => {
-                    refused = is_refusal(&failed.happened);
-                    let answer = failed.answer.as_ref();
-                    let status = answer.map(|whole| whole.head.status.as_u16());
-                    (status, reason_of(&failed.happened))
-                }
-                Opened::Differs => {
-                    note(
-                        metrics,
-                        job,
-                        step,
-                        tale,
-                        Some(200),
-                        Some(Reason::ProviderBadResponse),
-                        took,
-                    );
+                let Some(delivered) = pump.delivered() else {
                     return Ok(None);
+                };
+                let before = estimated_tokens(
+                    delivered.events,
+                    (delivered.content.len() + delivered.reasoning.len()) as u64,
+                );
+                let asks = prepare::asks_in_callers_stead(self.means.wires, job, step);
+                let body = |asks| match way {
+                    Way::Afresh => Some(prepare::body(job, step, asks)),
+                    Way::Prefill => prefilled(job, step, delivered, asks, before),
+                };
+                let (Some(first), Some(second)) = (body(asks), body(false)) else {
+                    continue;
+                };
+                self.position.at = index;
+                // Once more without the question for the usage, where that is what was refused.
+                for (body, asks) in [(first, asks), (second, false)] {
+                    let graft = match (way, pump.delivered()) {
+                        (_, None) => return Ok(None),
+                        (Way::Afresh, Some(delivered)) => Graft::afresh(delivered),
+                        (Way::Prefill, Some(delivered)) => Graft::prefill(delivered),
+                    };
+                    pump.carry_on(graft, before);
+                    let variant = Variant {
+                        continuing: Some(body),
+                        without_usage: !asks,
+                    };
+                    match self.ask(session, line, step, variant, pump, tale).await? {
+                        Asked::CarriesOn(source, grant) => {
+                            return Ok(Some((source, grant, way.name())));
+                        }
+                        Asked::Differs => return Ok(None),
+                        Asked::RefusedUsage if asks => self.position.tries -= 1,
+                        Asked::Failed => continue 'steps,
+                        // Afresh only where there is no prefill, or where it was refused.
+                        Asked::Refused | Asked::RefusedUsage => break,
+                    }
                 }
-                Opened::Flowing(_) | Opened::Whole(_) => (Some(200), Reason::ProviderBadResponse),
-            };
-            note(metrics, job, step, tale, status, Some(reason), took);
-            if !refused {
-                break;
             }
         }
-        // Whoever left the request aside is not the one who answers.
-        if let Some(first) = job.steps.first() {
-            answers(first, tale);
-        }
+        Ok(None)
     }
-    Ok(None)
+
+    async fn ask(
+        &mut self,
+        session: &mut Session,
+        line: &mut Line,
+        step: &'j Step<'j>,
+        variant: Variant,
+        pump: &mut Pump,
+        tale: &mut Tale,
+    ) -> pingora::Result<Asked> {
+        let Means { wires, metrics, .. } = self.means;
+        let job = self.job;
+        let now = Instant::now();
+        let target = &step.candidate.target;
+        let taken = Grant::take(self.means.board, target, now, job.tokens, false);
+        let mut grant = match taken {
+            Ok(grant) => grant,
+            Err(bar) => {
+                tale.left_out
+                    .push((Arc::clone(&target.provider.name), bar.label()));
+                return Ok(Asked::Failed);
+            }
+        };
+        self.position.tries += 1;
+        metrics.maybe_billed_twice.inc();
+        let deadline = job.bound.unwrap_or(now + NO_DEADLINE);
+        let (request, _) =
+            prepare::request(wires, session, job, step, grant.key, variant, deadline);
+        let opened = line
+            .company(session, tale, attempt::open(wires, request, pump))
+            .await;
+        let took = now.elapsed();
+        tale.waited += took;
+        let came = Came {
+            key: grant.key,
+            took,
+            status: None,
+            reason: None,
+        };
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(gone) => {
+                let reason = Some(Reason::CallerCancelled);
+                note(metrics, job, step, tale, Came { reason, ..came });
+                tale.end(Reason::CallerCancelled);
+                return Err(gone);
+            }
+        };
+        let (status, reason, asked) = match opened {
+            Opened::Flowing(flowing) if flowing.is_stream => {
+                let status = Some(flowing.head.status.as_u16());
+                note(metrics, job, step, tale, Came { status, ..came });
+                heed_limits(&grant, &flowing.head);
+                grant.began_to_answer(Instant::now());
+                return Ok(Asked::CarriesOn(flowing.source, grant));
+            }
+            Opened::Failed(failed) => {
+                grant.failed(Instant::now(), &failed.happened);
+                let status = failed.answer.as_ref().map(|answer| {
+                    heed_limits(&grant, &answer.head);
+                    answer.head.status.as_u16()
+                });
+                let asked = if failed.is_about(b"stream_options") {
+                    Asked::RefusedUsage
+                } else if is_refusal(&failed.happened) {
+                    Asked::Refused
+                } else {
+                    Asked::Failed
+                };
+                (status, reason_of(&failed.happened), asked)
+            }
+            Opened::Differs => (Some(200), Reason::ProviderBadResponse, Asked::Differs),
+            Opened::Flowing(_) | Opened::Whole(_) => {
+                (Some(200), Reason::ProviderBadResponse, Asked::Failed)
+            }
+        };
+        let reason = Some(reason);
+        note(
+            metrics,
+            job,
+            step,
+            tale,
+            Came {
+                status,
+                reason,
+                ..came
+            },
+        );
+        // Whoever did not carry on is not the one who answers.
+        if let Some(origin) = job.steps.get(self.origin) {
+            answers(origin, tale);
+        }
+        Ok(asked)
+    }
 }
 
 /// The request itself is what the target does not want.
@@ -197,23 +275,24 @@ fn is_refusal(happened: &Happened) -> bool {
 /// What asks a target to go on from the delivered text, where that can be asked.
 fn prefilled(
     job: &Job<'_>,
-    form: Prefill,
+    step: &Step<'_>,
     delivered: &Delivered,
-    wish: &Wish,
+    asks_usage: bool,
     before: u64,
-) -> Option<(Graft, Variant)> {
-    if job.endpoint != Endpoint::Chat
+) -> Option<Pieces> {
+    // As this target would be asked: its options count like the caller's own words.
+    let asked = prepare::body(job, step, asks_usage).joined();
+    let wish = Wish::read(&asked);
+    let hindered = wish.several
+        || wish.logprobs
         || wish.shaped
         || wish.forced_tools
-        || wish.ends_with_assistant
-    {
+        || wish.ends_with_assistant;
+    if job.endpoint != Endpoint::Chat || hindered {
         return None;
     }
     let text = delivered.content.trim_end();
-    let edits = continuing(&job.body, form, text, before)?;
-    let variant = Variant {
-        edits,
-        continues: true,
-    };
-    Some((Graft::prefill(delivered), variant))
+    let form = step.candidate.target.provider.prefill;
+    let edits = continuing(&asked, form, text, before)?;
+    Some(splice::apply(&asked, edits))
 }

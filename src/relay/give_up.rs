@@ -7,6 +7,7 @@ use crate::error::{Failure, Reason};
 use crate::failover::{Happened, Meaning};
 use crate::proxy::reply;
 use crate::relay::attempt::{Failed, Whole, is_event_stream};
+use crate::relay::bars::Bars;
 use crate::relay::deliver;
 use crate::relay::line::Line;
 use crate::relay::run::{Job, answers, manner};
@@ -39,11 +40,16 @@ struct Said<'a> {
 }
 
 impl<'a> Last<'a> {
-    pub fn take(&mut self, failed: Failed, reason: Reason, step: &'a Step<'a>) {
-        if let Happened::Answered(meaning) = &failed.happened
-            && let Some(wait) = meaning.retry_after
-        {
+    /// Someone may be asked again after this.
+    pub fn wait(&mut self, wait: Option<Duration>) {
+        if let Some(wait) = wait {
             self.retry_after = Some(self.retry_after.map_or(wait, |soonest| soonest.min(wait)));
+        }
+    }
+
+    pub fn take(&mut self, failed: Failed, reason: Reason, step: &'a Step<'a>) {
+        if let Happened::Answered(meaning) = &failed.happened {
+            self.wait(meaning.retry_after);
         }
         self.cause = failed.cause;
         self.reason = Some(reason);
@@ -63,6 +69,19 @@ impl<'a> Last<'a> {
             });
         }
     }
+}
+
+/// Nobody could be asked.
+pub async fn no_target(
+    session: &mut Session,
+    line: &mut Line,
+    job: &Job<'_>,
+    bars: &Bars,
+    tale: &mut Tale,
+) -> pingora::Result<()> {
+    account(job, tale);
+    let failure = bars.failure(tale);
+    refuse(session, line, job, failure, bars.soonest(), tale).await
 }
 
 /// The deadline is over before an answer was there.
@@ -169,6 +188,10 @@ pub async fn give_up(
     answers(step, tale);
     let Some(meaning) = meaning else {
         // A 200 with nothing in it goes out as it came.
+        if line.is_open() && !is_event_stream(&whole.head) {
+            let failure = Failure::new(reason, own_words(reason));
+            return refuse(session, line, job, failure, None, tale).await;
+        }
         if line.is_open() {
             line.write(session, whole.body, tale).await?;
             return line.finish(session, tale).await;
@@ -261,6 +284,7 @@ fn own_words(reason: Reason) -> &'static str {
         Reason::ProviderAuth | Reason::ProviderQuota => {
             "the gateway's own account at the provider was refused: its operator has to mend that"
         }
+        Reason::ProviderEmpty => "the provider's answer was empty: try again",
         Reason::ProviderBadResponse => "the provider's answer could not be read: try again",
         _ => "no provider answered: try again shortly",
     }

@@ -10,7 +10,7 @@ use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
 use std::future::pending;
 use std::time::{Duration, Instant};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout_at};
 
 const PING: Bytes = Bytes::from_static(b": ping\n\n");
 
@@ -24,11 +24,14 @@ pub struct Line {
     open: bool,
     /// When the caller last got something, or began to wait.
     spoke: Instant,
+    /// The caller's own bound on the whole.
+    bound: Option<Instant>,
 }
 
 impl Line {
-    pub fn new(ping: Option<Duration>, early: bool, now: Instant) -> Line {
+    pub fn new(ping: Option<Duration>, early: bool, bound: Option<Instant>, now: Instant) -> Line {
         Line {
+            bound,
             ping,
             early,
             open: false,
@@ -121,9 +124,20 @@ impl Line {
             return Ok(());
         }
         tale.bytes_out += bytes.len() as u64;
-        reply::write_body(session, bytes)
-            .await
-            .inspect_err(|error| tale.end(callers_fault(error)))?;
+        let write = reply::write_body(session, bytes);
+        let written = match self.bound {
+            None => write.await,
+            Some(bound) => match timeout_at(bound.into(), write).await {
+                Ok(written) => written,
+                Err(_) => {
+                    tale.end(Reason::CallerDeadline);
+                    let why = "the caller did not read before its time was over";
+                    return Error::e_explain(ErrorType::WriteTimedout, why)
+                        .map_err(|error: Box<Error>| error.into_down());
+                }
+            },
+        };
+        written.inspect_err(|error| tale.end(callers_fault(error)))?;
         self.spoke = Instant::now();
         Ok(())
     }

@@ -6,7 +6,9 @@
 //! another target after it.
 
 pub mod attempt;
+pub mod bars;
 pub mod carry;
+pub mod climb;
 pub mod commit;
 pub mod deliver;
 pub mod elsewhere;
@@ -20,6 +22,9 @@ pub mod resume;
 pub mod run;
 pub mod source;
 
+use crate::health::board::Board;
+use crate::limits::retry_budget::RetryBudget;
+use crate::telemetry::metrics::Metrics;
 use crate::upstream::address::Book;
 use crate::upstream::habits::Habits;
 use pingora::connectors::ConnectorOptions;
@@ -43,4 +48,13 @@ impl Wires {
             fresh: Connector::new(Some(ConnectorOptions::new(1))),
         }
     }
+}
+
+/// What the relay works with, besides the call itself.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    pub wires: &'a Wires,
+    pub board: &'a Board,
+    pub budget: &'a RetryBudget,
+    pub metrics: &'a Metrics,
 }

@@ -1,8 +1,8 @@
 //! What a target is sent: the caller's own bytes, with the few changes this target needs.
 
-use crate::body::splice::{self, Edit, Pieces};
+use crate::body::splice::{self, Pieces};
 use crate::body::stream_options::ask_for_usage;
-use crate::config::snapshot::{Endpoint, ResponseModel};
+use crate::config::snapshot::{Auth, Endpoint, ResponseModel};
 use crate::failover::Happened;
 use crate::relay::Wires;
 use crate::relay::exchange::Request;
@@ -17,10 +17,10 @@ use std::time::Instant;
 /// How a request differs from the first one that its caller makes.
 #[derive(Default)]
 pub struct Variant {
-    /// Changes besides those that every request to this target has.
-    pub edits: Vec<Edit>,
     /// It continues an answer, which may have a path of its own.
-    pub continues: bool,
+    pub continuing: Option<Pieces>,
+    /// The usage is not asked for: the target may not know how that is asked.
+    pub without_usage: bool,
 }
 
 /// The request, and whether the usage was asked for in the caller's stead.
@@ -29,19 +29,17 @@ pub fn request<'a>(
     session: &Session,
     job: &Job<'a>,
     step: &Step<'a>,
+    key: usize,
     variant: Variant,
     deadline: Instant,
 ) -> (Request<'a>, bool) {
     let provider = &*step.candidate.target.provider;
-    let asks = asks_in_callers_stead(wires, job, step);
-    let mut edits = variant.edits;
-    if asks {
-        edits.extend(ask_for_usage(&job.body, job.scan));
-    }
+    let asks = !variant.without_usage && asks_in_callers_stead(wires, job, step);
     let base_path = match &provider.prefill_path {
-        Some(path) if variant.continues => path,
+        Some(path) if variant.continuing.is_some() => path,
         _ => &provider.base_path,
     };
+    let body = variant.continuing.unwrap_or_else(|| body(job, step, asks));
     let timeouts = &job.route.timeouts;
     // Without a head there is no content either.
     let (head, no_head) = if !job.scan.stream {
@@ -56,13 +54,14 @@ pub fn request<'a>(
         endpoint: job.endpoint,
         outline: Outline::new(
             provider,
+            provider.keys.get(key).unwrap_or(&Auth::None),
             base_path,
             job.below,
             job.query,
             &session.downstream_session.req_header().headers,
             &job.route.forward,
         ),
-        body: body(job, step, edits),
+        body,
         connect: timeouts.connect,
         write: timeouts.idle,
         head,
@@ -79,7 +78,7 @@ pub fn request<'a>(
 }
 
 /// Streams tell their usage only when asked to.
-fn asks_in_callers_stead(wires: &Wires, job: &Job<'_>, step: &Step<'_>) -> bool {
+pub fn asks_in_callers_stead(wires: &Wires, job: &Job<'_>, step: &Step<'_>) -> bool {
     let target = &step.candidate.target;
     job.scan.stream
         && matches!(job.endpoint, Endpoint::Chat | Endpoint::Completions)
@@ -93,8 +92,13 @@ fn asks_in_callers_stead(wires: &Wires, job: &Job<'_>, step: &Step<'_>) -> bool 
 }
 
 /// Every attempt starts from the caller's own bytes.
-fn body(job: &Job<'_>, step: &Step<'_>, edits: Vec<Edit>) -> Pieces {
+pub fn body(job: &Job<'_>, step: &Step<'_>, asks_usage: bool) -> Pieces {
     let candidate = step.candidate;
+    let edits = if asks_usage {
+        ask_for_usage(&job.body, job.scan)
+    } else {
+        Vec::new()
+    };
     splice::set_fields(
         &job.body,
         job.scan,
@@ -116,12 +120,12 @@ pub fn shown_model(job: &Job<'_>, step: &Step<'_>) -> Option<Bytes> {
 }
 
 /// How a stream of this target is to look to the caller.
-pub fn form(job: &Job<'_>, step: &Step<'_>) -> Form {
+pub fn form(job: &Job<'_>, step: &Step<'_>, keep: bool) -> Form {
     Form {
         endpoint: job.endpoint,
         model: shown_model(job, step),
         strip_usage: !job.asks_usage,
         several: job.scan.several,
-        keep: job.can_be_carried_on(),
+        keep,
     }
 }

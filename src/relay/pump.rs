@@ -24,6 +24,9 @@ use std::ops::ControlFlow::{self, Break, Continue};
 /// An event larger than this is passed on as it is.
 const LARGEST_EVENT: usize = 16 * 1024 * 1024;
 
+/// Memory that is used again from one event to the next.
+const KEPT: usize = 64 * 1024;
+
 /// How the events are to look to the caller.
 #[derive(Clone, Debug)]
 pub struct Form {
@@ -65,6 +68,10 @@ pub struct Pump {
     known: bool,
     seen: u64,
     finished: u64,
+    /// Events that had content and an end as well, and whether the first content was such a one:
+    /// there are providers that write an end into every event.
+    ends_with_content: u32,
+    first_ends: bool,
     /// The end marker has been passed on.
     marked: bool,
     stop: Option<Stop>,
@@ -97,6 +104,8 @@ impl Pump {
             known: false,
             seen: 0,
             finished: 0,
+            ends_with_content: 0,
+            first_ends: false,
             marked: false,
             stop: None,
             payload: false,
@@ -183,7 +192,12 @@ impl Pump {
 
     /// What can go on now.
     pub fn take(&mut self) -> Bytes {
-        self.out.split().freeze()
+        let out = self.out.split().freeze();
+        if out.len() > KEPT {
+            // One large event is no reason to hold its memory to the end of the stream.
+            self.out = BytesMut::new();
+        }
+        out
     }
 
     /// How much has come and not gone on.
@@ -214,19 +228,33 @@ impl Pump {
         !self.begun && (!self.heard || self.marked || self.has_finished())
     }
 
+    fn note_ends(&mut self, glance: &Glance) {
+        let both = glance.speaks & glance.finished != 0;
+        if !self.begun && glance.speaks != 0 {
+            self.first_ends = both;
+        }
+        self.ends_with_content += u32::from(both);
+        self.seen |= glance.seen;
+        // Whoever goes on had not ended.
+        self.finished &= !glance.speaks;
+        self.finished |= glance.finished;
+    }
+
     /// Every choice that began has ended.
     pub fn has_finished(&self) -> bool {
-        self.finished != 0 && self.seen & !self.finished == 0
+        let means_nothing = self.first_ends && self.ends_with_content > 1;
+        let enough = !self.form.several || self.finished.count_ones() > 1;
+        self.finished != 0 && self.seen & !self.finished == 0 && enough && !means_nothing
     }
 
     /// All of the answer has come, even if the stream broke after it.
     pub fn is_whole(&self) -> bool {
-        self.has_finished() || (self.marked && !self.unread)
+        (self.has_finished() && !self.form.several) || (self.marked && !self.unread)
     }
 
     /// Nothing more is to be expected but the usage and the end marker.
     pub fn is_settled(&self) -> bool {
-        self.has_finished() && !self.form.several
+        self.has_finished() && !self.form.several && !self.first_ends
     }
 
     /// Events between which a keep-alive could stand are still told apart.
@@ -258,6 +286,16 @@ impl Pump {
             .filter(|delivered| delivered.can_be_carried_on())
     }
 
+    /// No other target can carry this answer on: what was delivered need not be kept.
+    pub fn forget(&mut self) {
+        self.delivered = None;
+    }
+
+    /// Not one event came.
+    pub fn is_silent(&self) -> bool {
+        !self.heard
+    }
+
     /// What comes next is another target's answer, to be joined to this one. `before`: the tokens
     /// that were delivered until now.
     pub fn carry_on(&mut self, graft: Graft, before: u64) {
@@ -265,8 +303,12 @@ impl Pump {
         self.out.clear();
         self.heard = false;
         self.begun = false;
+        self.known = false;
         self.seen = 0;
         self.finished = 0;
+        self.ends_with_content = 0;
+        self.first_ends = false;
+        self.marked = false;
         self.stop = None;
         self.payload = false;
         self.events = 0;
@@ -306,8 +348,7 @@ impl Pump {
             });
         }
         self.known |= glance.known;
-        self.seen |= glance.seen;
-        self.finished |= glance.finished;
+        self.note_ends(&glance);
         self.begun |= glance.says;
         let texts = [&glance.text, &glance.reasoning];
         let bytes: usize = texts

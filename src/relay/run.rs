@@ -2,16 +2,20 @@
 
 use crate::body::scan::Scan;
 use crate::config::snapshot::{Endpoint, Provider, Route};
+use crate::dialect::rate_limits::{self, Of};
 use crate::dialect::usage::Usage;
 use crate::error::Reason;
-use crate::failover::{Following, Happened, Standing, Verdict, judge};
+use crate::failover::{Happened, Kind, Standing, Verdict, judge};
+use crate::health::grant::Grant;
 use crate::limits::buffers::Reservation;
-use crate::relay::Wires;
+use crate::limits::rates::Which;
+use crate::relay::Means;
 use crate::relay::attempt::{self, Failed, Opened};
-use crate::relay::carry::carry;
+use crate::relay::carry::{Begun, carry};
+use crate::relay::climb::Climb;
 use crate::relay::deliver::{self, Manner};
-use crate::relay::elsewhere::Position;
-use crate::relay::give_up::{Last, give_up, out_of_time};
+use crate::relay::elsewhere;
+use crate::relay::give_up::{Last, give_up, no_target, out_of_time};
 use crate::relay::line::Line;
 use crate::relay::prepare::{self, Variant};
 use crate::relay::pump::Pump;
@@ -19,6 +23,7 @@ use crate::routing::plan::Step;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tale::{Attempt, Tale};
 use bytes::Bytes;
+use pingora::http::ResponseHeader;
 use pingora::time::sleep;
 use pingora_proxy::Session;
 use std::sync::Arc;
@@ -40,6 +45,8 @@ pub struct Job<'a> {
     pub scan: &'a Scan,
     /// The caller wants to be told the usage of its stream.
     pub asks_usage: bool,
+    /// How many tokens the call may use, as far as it can be told beforehand.
+    pub tokens: u64,
     pub started: Instant,
     /// Of the work up to the commit.
     pub deadline: Instant,
@@ -57,72 +64,118 @@ impl Job<'_> {
 
 /// Ends with an answer delivered, or with an error when the caller's connection is of no more use.
 pub async fn run(
-    wires: &Wires,
-    metrics: &Metrics,
+    means: Means<'_>,
     session: &mut Session,
     mut job: Job<'_>,
     tale: &mut Tale,
 ) -> pingora::Result<()> {
+    let Means { wires, metrics, .. } = means;
     let streaming = &job.route.stream;
-    let early = job.scan.stream && streaming.ping_before_commit;
-    let mut line = Line::new(streaming.ping, early, job.started);
-    let mut position = Position { at: 0, tries: 0 };
+    let early = job.scan.stream && job.endpoint.streams() && streaming.ping_before_commit;
+    let mut line = Line::new(streaming.ping, early, job.bound, job.started);
+    let mut usage_refused = false;
+    let mut climb = Climb::new(means, &job);
     let mut retried_here = false;
     let mut backoffs = 0;
     let mut body_left = false;
     let mut last = Last::default();
-    while let Some(step) = job.steps.get(position.at) {
+    means.budget.request(job.started);
+    loop {
         let now = Instant::now();
         if now >= job.deadline {
             return out_of_time(session, &mut line, &job, tale).await;
         }
-        position.tries += 1;
+        let Some((step, mut grant)) = climb.next(&job, now, tale) else {
+            break;
+        };
         if body_left {
             metrics.maybe_billed_twice.inc();
         }
-        let variant = Variant::default();
-        let (request, asks_usage) =
-            prepare::request(wires, session, &job, step, variant, job.deadline);
-        let mut pump = Pump::new(prepare::form(&job, step));
+        let (request, asks_usage) = prepare::request(
+            wires,
+            session,
+            &job,
+            step,
+            grant.key,
+            Variant {
+                continuing: None,
+                without_usage: usage_refused,
+            },
+            job.deadline,
+        );
+        let keep = elsewhere::is_thinkable(&job, &climb.position);
+        let mut pump = Pump::new(prepare::form(&job, step, keep));
         let opened = line
             .company(session, tale, attempt::open(wires, request, &mut pump))
             .await;
         let took = now.elapsed();
         tale.waited += took;
+        let came = Came {
+            key: grant.key,
+            took,
+            status: None,
+            reason: None,
+        };
         let opened = match opened {
             Ok(opened) => opened,
             Err(gone) => {
                 let reason = Some(Reason::CallerCancelled);
-                note(metrics, &job, step, tale, None, reason, took);
+                note(metrics, &job, step, tale, Came { reason, ..came });
                 tale.end(Reason::CallerCancelled);
                 return Err(gone);
             }
         };
+        if std::mem::take(&mut usage_refused) && !was_refused(&opened) {
+            // Without the question it went well: that was it.
+            let provider = &step.candidate.target.provider;
+            wires.habits.refuses_stream_options(&provider.name);
+        }
         let failed = match opened {
             Opened::Whole(_) | Opened::Flowing(_) if line.is_open() && !is_stream(&opened) => {
                 Failed::unstreamed()
             }
             Opened::Whole(whole) => {
                 job.release_body();
-                succeeded(metrics, &job, step, tale, whole.head.status.as_u16(), took);
+                let status = Some(whole.head.status.as_u16());
+                succeeded(metrics, &job, step, tale, Came { status, ..came });
+                heed_limits(&grant, &whole.head);
+                let now = Instant::now();
+                grant.began_to_answer(now);
                 if let Some(attempt) = tale.attempts.last_mut() {
                     attempt.usage = whole.usage;
                 }
+                settle(&mut grant, step, metrics, whole.usage, now);
+                grant.succeeded(now);
+                drop(grant);
                 return deliver::whole(session, whole, &manner(&job, step), tale).await;
             }
             Opened::Flowing(flowing) => {
-                let status = flowing.head.status.as_u16();
-                succeeded(metrics, &job, step, tale, status, took);
+                let status = Some(flowing.head.status.as_u16());
+                succeeded(metrics, &job, step, tale, Came { status, ..came });
+                heed_limits(&grant, &flowing.head);
+                grant.began_to_answer(Instant::now());
                 if flowing.is_stream {
-                    return carry(
-                        wires, metrics, session, &mut line, &mut job, position, *flowing, pump,
-                        tale,
-                    )
-                    .await;
+                    let begun = Begun {
+                        flowing: *flowing,
+                        pump,
+                        grant,
+                        position: climb.position,
+                    };
+                    return carry(means, session, &mut line, &mut job, begun, tale).await;
                 }
                 job.release_body();
                 let manner = manner(&job, step);
-                return deliver::flowing(wires, session, &mut line, *flowing, &manner, tale).await;
+                let flowing = *flowing;
+                let delivered =
+                    deliver::flowing(wires, session, &mut line, flowing, &manner, tale).await;
+                match tale.reason {
+                    None => drop(grant.succeeded(Instant::now())),
+                    Some(Reason::ProviderIdle | Reason::ProviderTruncated) => {
+                        grant.failed(Instant::now(), &Happened::Truncated);
+                    }
+                    Some(_) => {}
+                }
+                return delivered;
             }
             Opened::Failed(failed) => failed,
             // Only what carries on another answer can differ from it.
@@ -134,20 +187,42 @@ pub async fn run(
             .as_ref()
             .map(|whole| whole.head.status.as_u16());
         let reason = reason_of(&failed.happened);
-        note(metrics, &job, step, tale, status, Some(reason), took);
+        let came = Came {
+            status,
+            reason: Some(reason),
+            ..came
+        };
+        note(metrics, &job, step, tale, came);
+        if let (Some(answer), Some(attempt)) = (&failed.answer, tale.attempts.last_mut()) {
+            attempt.usage = answer.usage;
+            heed_limits(&grant, &answer.head);
+        }
         if asks_usage && failed.is_about(b"stream_options") {
             // What the caller did not ask for is not the caller's to fail by.
-            let provider = &step.candidate.target.provider;
-            wires.habits.refuses_stream_options(&provider.name);
-            position.tries -= 1;
+            usage_refused = true;
+            climb.position.tries -= 1;
             continue;
         }
+        let now = Instant::now();
+        if grant.failed(now, &failed.happened) {
+            tracing::warn!("target {} is given up for now", step.candidate.target.id);
+        }
+        let attempts_left = job
+            .route
+            .retry
+            .attempts
+            .saturating_sub(climb.position.tries);
+        let rotates = may_rotate(&failed.happened)
+            && !job.route.retry.causes.is_empty()
+            && attempts_left > 0
+            && grant.has_another_key(now);
+        drop(grant);
         let standing = Standing {
             retry: &job.route.retry,
-            attempts_left: job.route.retry.attempts.saturating_sub(position.tries),
-            time_left: job.deadline.saturating_duration_since(Instant::now()),
+            attempts_left,
+            time_left: job.deadline.saturating_duration_since(now),
             retried_here,
-            following: following(job.steps, position.at),
+            following: climb.following(&job, now),
             backoff_step: backoffs,
             jitter: rand::random(),
         };
@@ -156,13 +231,26 @@ pub async fn run(
         }
         let verdict = judge(&failed.happened, &standing);
         last.take(*failed, reason, step);
-        let (next, after) = match verdict {
+        if rotates {
+            // The key was at fault, not the provider.
+            continue;
+        }
+        let after = match verdict {
             Verdict::Deliver | Verdict::Stop => break,
-            Verdict::Again { after } => (Some(position.at), after),
-            Verdict::Next { wider: false } => (Some(position.at + 1), Duration::ZERO),
-            Verdict::Next { wider: true } => (wider(job.steps, position.at), Duration::ZERO),
+            Verdict::Again { after } => after,
+            Verdict::Next { wider } => {
+                if !climb.advance(&job, wider) {
+                    break;
+                }
+                Duration::ZERO
+            }
         };
-        let Some(next) = next else { break };
+        retried_here = matches!(verdict, Verdict::Again { .. });
+        if !climb.can_afford(&job, retried_here, now) {
+            tale.cause = Some("the retry budget is used up".to_owned());
+            break;
+        }
+        climb.because = reason.label();
         if !after.is_zero() {
             backoffs += 1;
             tale.waited += after;
@@ -170,18 +258,54 @@ pub async fn run(
                 .await
                 .inspect_err(|_| tale.end(Reason::CallerCancelled))?;
         }
-        retried_here = next == position.at;
-        if let Some(following) = job.steps.get(next)
-            && following.rank > step.rank
-        {
-            metrics
-                .spills
-                .with_label_values(&[&*job.route.name, reason.label()])
-                .inc();
-        }
-        position.at = next;
+    }
+    last.wait(climb.bars.soonest());
+    if climb.position.tries == 0 {
+        return no_target(session, &mut line, &job, &climb.bars, tale).await;
     }
     give_up(session, &mut line, &job, last, tale).await
+}
+
+/// With another key it could be another answer.
+fn may_rotate(happened: &Happened) -> bool {
+    matches!(happened, Happened::Answered(meaning)
+        if matches!(meaning.kind, Kind::Credentials | Kind::Quota | Kind::RateLimited))
+}
+
+/// What a provider says about how much more it will take.
+pub fn heed_limits(grant: &Grant, head: &ResponseHeader) {
+    let now = Instant::now();
+    for told in rate_limits::told(&head.headers) {
+        let which = match told.of {
+            Of::Requests => Which::Requests,
+            Of::Tokens => Which::Tokens,
+        };
+        grant.told_limits(now, which, told.remaining, told.reset);
+    }
+}
+
+/// What an attempt used, told to the limits and counted for its target's share of cached tokens.
+pub fn settle(grant: &mut Grant, step: &Step<'_>, metrics: &Metrics, usage: Usage, now: Instant) {
+    let (Some(input), Some(output)) = (usage.input, usage.output) else {
+        return;
+    };
+    grant.used(now, input.saturating_add(output));
+    let target = [&*step.candidate.target.id];
+    metrics
+        .prompt_tokens
+        .with_label_values(&target)
+        .inc_by(input);
+    metrics
+        .cached_tokens
+        .with_label_values(&target)
+        .inc_by(usage.cached.unwrap_or(0));
+}
+
+/// The request itself was not wanted.
+fn was_refused(opened: &Opened) -> bool {
+    matches!(opened, Opened::Failed(failed)
+        if matches!(&failed.happened, Happened::Answered(meaning)
+            if matches!(meaning.status, 400 | 422)))
 }
 
 fn is_stream(opened: &Opened) -> bool {
@@ -197,18 +321,19 @@ pub fn manner<'a>(job: &Job<'a>, step: &Step<'a>) -> Manner<'a> {
     }
 }
 
+/// What came of one attempt, as far as it is known.
+#[derive(Clone, Copy)]
+pub struct Came {
+    pub key: usize,
+    pub took: Duration,
+    pub status: Option<u16>,
+    pub reason: Option<Reason>,
+}
+
 /// One more attempt. What failed is counted at once; the end of what answers is not known yet.
-pub fn note(
-    metrics: &Metrics,
-    job: &Job<'_>,
-    step: &Step<'_>,
-    tale: &mut Tale,
-    status: Option<u16>,
-    reason: Option<Reason>,
-    took: Duration,
-) {
+pub fn note(metrics: &Metrics, job: &Job<'_>, step: &Step<'_>, tale: &mut Tale, came: Came) {
     let provider = &step.candidate.target.provider.name;
-    if let Some(reason) = reason {
+    if let Some(reason) = came.reason {
         metrics
             .attempts
             .with_label_values(&[&*job.route.name, provider, reason.label()])
@@ -216,9 +341,10 @@ pub fn note(
     }
     tale.attempts.push(Attempt {
         provider: Arc::clone(provider),
-        status,
-        reason,
-        took,
+        status: came.status,
+        reason: came.reason,
+        took: came.took,
+        key: came.key,
         usage: Usage::default(),
         estimated: false,
     });
@@ -233,15 +359,8 @@ pub fn answers(step: &Step<'_>, tale: &mut Tale) {
     }
 }
 
-fn succeeded(
-    metrics: &Metrics,
-    job: &Job<'_>,
-    step: &Step<'_>,
-    tale: &mut Tale,
-    status: u16,
-    took: Duration,
-) {
-    note(metrics, job, step, tale, Some(status), None, took);
+fn succeeded(metrics: &Metrics, job: &Job<'_>, step: &Step<'_>, tale: &mut Tale, came: Came) {
+    note(metrics, job, step, tale, came);
     let elapsed = job.started.elapsed();
     tale.first_byte = Some(elapsed);
     tale.overhead = elapsed.saturating_sub(tale.waited);
@@ -257,27 +376,4 @@ pub fn reason_of(happened: &Happened) -> Reason {
         Happened::Empty => Reason::ProviderEmpty,
         Happened::Truncated => Reason::ProviderTruncated,
     }
-}
-
-fn following(steps: &[Step<'_>], at: usize) -> Following {
-    match (steps.get(at), steps.get(at + 1)) {
-        (Some(here), Some(next)) if next.rank > here.rank => Following::LaterTier,
-        (_, Some(_)) => Following::SameTier,
-        (_, None) => Following::None,
-    }
-}
-
-/// The next step whose context is larger than the one that was too small. Another provider of the
-/// same model has the same context, unless the configuration says that it has more.
-fn wider(steps: &[Step<'_>], at: usize) -> Option<usize> {
-    let here = steps.get(at)?;
-    let failed = here.candidate.context;
-    let later = steps.iter().enumerate().skip(at + 1);
-    later
-        .filter(|(_, step)| match (step.candidate.context, failed) {
-            (Some(context), Some(failed)) => context > failed,
-            (Some(_), None) | (None, _) => step.model != here.model,
-        })
-        .map(|(index, _)| index)
-        .next()
 }

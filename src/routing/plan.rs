@@ -1,6 +1,6 @@
 //! The targets for one request, in the order in which they are to be tried.
 
-use crate::config::snapshot::{Candidate, Endpoint, Route, Served};
+use crate::config::snapshot::{Candidate, Endpoint, Route, Served, Tier};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -25,24 +25,39 @@ impl Step<'_> {
     }
 }
 
-/// All steps: the asked model's tiers first, then each fallback model's. A turn of each tier's
-/// schedule is taken; who comes after the one whose turn it is follows in the file's order.
+/// In which order the candidates of one tier are tried, by their places.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Order {
+    /// From this one on, round to it.
+    From(usize),
+    Ranked(Vec<usize>),
+}
+
+/// All steps: the asked model's tiers first, then each fallback model's.
 pub fn plan<'r>(
     route: &'r Route,
     served: &'r Served,
     asked: Option<&'r str>,
     endpoint: Endpoint,
     may_use: impl Fn(&str) -> bool,
+    mut order: impl FnMut(&Tier) -> Order,
 ) -> Vec<Step<'r>> {
     let mut steps = Vec::with_capacity(4);
     let mut rank = 0;
-    add(&mut steps, &mut rank, served, asked, endpoint);
+    add(&mut steps, &mut rank, served, asked, endpoint, &mut order);
     for model in &route.fallback_models {
         if asked == Some(&**model) || !may_use(model) {
             continue;
         }
         if let Some(other) = route.models.get(model) {
-            add(&mut steps, &mut rank, other, Some(model), endpoint);
+            add(
+                &mut steps,
+                &mut rank,
+                other,
+                Some(model),
+                endpoint,
+                &mut order,
+            );
         }
     }
     steps
@@ -54,15 +69,13 @@ fn add<'r>(
     served: &'r Served,
     asked: Option<&'r str>,
     endpoint: Endpoint,
+    order: &mut impl FnMut(&Tier) -> Order,
 ) {
     for tier in &served.tiers {
-        let count = tier.candidates.len();
-        let first = if count > 1 { tier.schedule.next() } else { 0 };
-        let (before, from) = tier.candidates.split_at(first.min(count));
         let planned = steps.len();
-        for candidate in from.iter().chain(before) {
+        let mut push = |candidate: &'r Candidate| {
             if !candidate.target.provider.endpoints.contains(&endpoint) {
-                continue;
+                return;
             }
             steps.push(Step {
                 candidate,
@@ -75,6 +88,16 @@ fn add<'r>(
                 label: served.model.as_ref().unwrap_or(&candidate.upstream_model),
                 rank: *rank,
             });
+        };
+        match order(tier) {
+            Order::From(first) => {
+                let (before, from) = tier.candidates.split_at(first.min(tier.candidates.len()));
+                from.iter().chain(before).for_each(&mut push);
+            }
+            Order::Ranked(places) => places
+                .iter()
+                .filter_map(|place| tier.candidates.get(*place))
+                .for_each(&mut push),
         }
         if steps.len() > planned {
             *rank += 1;

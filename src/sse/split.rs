@@ -21,6 +21,9 @@ pub struct Splitter {
     overflowed: bool,
 }
 
+/// Memory that is used again from one event to the next.
+const KEPT: usize = 64 * 1024;
+
 /// An event grew beyond the bound before it ended. No more events come of this stream: its bytes are
 /// to be had with [`Splitter::take_tail`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +76,8 @@ impl Splitter {
                 self.partial.extend_from_slice(head);
                 let flow = each(Event::after(mark, &self.partial));
                 self.partial.clear();
+                // One large event is no reason to hold its memory to the end of the stream.
+                self.partial.shrink_to(KEPT);
                 flow
             };
             if flow.is_break() {

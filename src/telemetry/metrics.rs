@@ -14,6 +14,8 @@ pub struct Metrics {
     pub maybe_billed_twice: IntCounter,
     pub resumed: IntCounterVec,
     pub stream_gaps: IntCounterVec,
+    pub prompt_tokens: IntCounterVec,
+    pub cached_tokens: IntCounterVec,
     pub in_flight: IntGauge,
     pub buffers: IntGauge,
     pub overhead: Histogram,
@@ -63,6 +65,20 @@ impl Metrics {
                 ),
                 &["route", "provider"],
             )?,
+            prompt_tokens: IntCounterVec::new(
+                Opts::new(
+                    "overspill_prompt_tokens_total",
+                    "Prompt tokens that targets told of",
+                ),
+                &["target"],
+            )?,
+            cached_tokens: IntCounterVec::new(
+                Opts::new(
+                    "overspill_cached_prompt_tokens_total",
+                    "Prompt tokens that targets read from their caches",
+                ),
+                &["target"],
+            )?,
             in_flight: IntGauge::new("overspill_in_flight", "Requests being served")?,
             buffers: IntGauge::new(
                 "overspill_buffers_bytes",
@@ -96,6 +112,8 @@ impl Metrics {
         registry.register(Box::new(metrics.maybe_billed_twice.clone()))?;
         registry.register(Box::new(metrics.resumed.clone()))?;
         registry.register(Box::new(metrics.stream_gaps.clone()))?;
+        registry.register(Box::new(metrics.prompt_tokens.clone()))?;
+        registry.register(Box::new(metrics.cached_tokens.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.buffers.clone()))?;
         registry.register(Box::new(metrics.overhead.clone()))?;

@@ -16,6 +16,8 @@ pub struct Attempt {
     /// None: it answered.
     pub reason: Option<Reason>,
     pub took: Duration,
+    /// Which of the provider's keys, by its place in the list.
+    pub key: usize,
     /// What it was billed for, as far as its stream has told or shown.
     pub usage: Usage,
     /// Not told by the provider, but reckoned from what came.
@@ -35,6 +37,8 @@ pub struct Tale {
     pub label: Option<Arc<str>>,
     pub provider: Option<Arc<str>>,
     pub attempts: Vec<Attempt>,
+    /// Targets that were not asked at all: provider, and why.
+    pub left_out: Vec<(Arc<str>, &'static str)>,
     pub stream: bool,
     /// Of the answer's head; 0 while there is none.
     pub status: u16,
@@ -106,6 +110,7 @@ mod tests {
             status,
             reason,
             took: Duration::from_millis(ms),
+            key: 0,
             usage: Usage::default(),
             estimated: false,
         };

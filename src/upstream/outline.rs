@@ -1,12 +1,14 @@
 //! The head of a routed call, but for its length: enough to write it again on another connection.
 
-use crate::config::snapshot::Provider;
+use crate::config::snapshot::{Auth, Provider};
 use crate::upstream::{credentials, headers, rewrite};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
 
 pub struct Outline<'a> {
     provider: &'a Provider,
+    /// Who calls, as this provider wants to be told.
+    auth: &'a Auth,
     target: String,
     /// The caller's headers that go along.
     kept: Vec<(HeaderName, HeaderValue)>,
@@ -15,6 +17,7 @@ pub struct Outline<'a> {
 impl<'a> Outline<'a> {
     pub fn new(
         provider: &'a Provider,
+        auth: &'a Auth,
         base_path: &str,
         below: &str,
         query: Option<&str>,
@@ -23,7 +26,8 @@ impl<'a> Outline<'a> {
     ) -> Outline<'a> {
         Outline {
             provider,
-            target: rewrite::target(provider, base_path, below, query),
+            auth,
+            target: rewrite::target(auth, base_path, below, query),
             kept: headers::to_provider(caller, forward)
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
@@ -46,7 +50,7 @@ impl<'a> Outline<'a> {
         let identity = HeaderValue::from_static("identity");
         request.insert_header(header::ACCEPT_ENCODING, identity)?;
         request.insert_header(header::CONTENT_LENGTH, HeaderValue::from(length))?;
-        credentials::apply(&self.provider.auth, &mut request)?;
+        credentials::apply(self.auth, &mut request)?;
         Ok(Box::new(request))
     }
 }

@@ -83,8 +83,8 @@ fn peer(provider: &Provider, address: SocketAddr) -> HttpPeer {
     peer.group_key = group(provider);
     let options = &mut peer.options;
     options.idle_timeout = Some(IDLE);
-    options.verify_cert = provider.verify;
-    options.verify_hostname = provider.verify;
+    options.verify_cert = provider.client_tls.verify;
+    options.verify_hostname = provider.client_tls.verify;
     options.max_h2_streams = H2_STREAMS;
     if provider.tls {
         options.alpn = ALPN::H2H1;
@@ -94,6 +94,6 @@ fn peer(provider: &Provider, address: SocketAddr) -> HttpPeer {
 
 fn group(provider: &Provider) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&*provider.name, &provider.host, provider.verify).hash(&mut hasher);
+    (&*provider.name, &provider.host, provider.client_tls.verify).hash(&mut hasher);
     hasher.finish()
 }

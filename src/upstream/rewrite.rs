@@ -8,8 +8,8 @@ use pingora::http::RequestHeader;
 
 /// The request target at a provider: the base path, the path below it, the caller's query, and
 /// the credential where it travels there.
-pub fn target(provider: &Provider, base_path: &str, below: &str, query: Option<&str>) -> String {
-    let credential = match &provider.auth {
+pub fn target(auth: &Auth, base_path: &str, below: &str, query: Option<&str>) -> String {
+    let credential = match auth {
         Auth::Query { pair } => Some(pair.expose()),
         Auth::None | Auth::Header { .. } => None,
     };
@@ -45,6 +45,7 @@ fn name(pair: &str) -> String {
 /// is not allowed is dropped, framing and upgrade headers stay.
 pub fn passthrough(
     provider: &Provider,
+    auth: &Auth,
     below: &str,
     forward: &[HeaderName],
     request: &mut RequestHeader,
@@ -76,8 +77,7 @@ pub fn passthrough(
         request.remove_header(name);
     }
     let query = request.uri.query().map(str::to_owned);
-    request
-        .set_raw_path(target(provider, &provider.base_path, below, query.as_deref()).as_bytes())?;
+    request.set_raw_path(target(auth, &provider.base_path, below, query.as_deref()).as_bytes())?;
     request.insert_header(header::HOST, provider.authority.clone())?;
-    credentials::apply(&provider.auth, request)
+    credentials::apply(auth, request)
 }

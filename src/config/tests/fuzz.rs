@@ -7,7 +7,7 @@ use proptest::prelude::*;
 const GOOD: &str = include_str!("../../../conf/overspill.yaml");
 
 /// Words of the grammar put together at random reach further in than random letters.
-const WORDS: [&str; 44] = [
+const WORDS: [&str; 57] = [
     "server",
     "providers",
     "routes",
@@ -36,6 +36,19 @@ const WORDS: [&str; 44] = [
     "mode",
     "stream",
     "priority",
+    "api_keys",
+    "limits",
+    "rpm",
+    "breaker",
+    "failures",
+    "addresses",
+    "address",
+    "health",
+    "path",
+    "tcp",
+    "proxy",
+    "balance",
+    "sticky",
     ": ",
     ":\n  ",
     "\n- ",

@@ -130,9 +130,12 @@ routes: [{ targets: [{ provider: siliconflow }] }]",
         (&*silicon.host, silicon.port, silicon.tls),
         ("api.siliconflow.cn", 443, true)
     );
-    assert_eq!((silicon.base_path.as_str(), silicon.verify), ("/v1", true));
+    assert_eq!(
+        (silicon.base_path.as_str(), silicon.client_tls.verify),
+        ("/v1", true)
+    );
     assert_eq!(silicon.endpoints, [Endpoint::Chat]);
-    let Auth::Header { name, value } = &silicon.auth else {
+    let Auth::Header { name, value } = silicon.first_key() else {
         panic!("a bearer")
     };
     assert_eq!(
@@ -165,14 +168,14 @@ routes: [{ targets: [{ provider: siliconflow }] }]",
         (price.input, price.date.as_deref()),
         (0.14, Some("2026-07-02"))
     );
-    let Auth::Header { name, .. } = &azure.auth else {
+    let Auth::Header { name, .. } = azure.first_key() else {
         panic!("a header")
     };
     assert_eq!(
         (name.as_str(), azure.base_path.as_str()),
         ("api-key", "/openai/v1")
     );
-    assert!(matches!(ollama.auth, Auth::None));
+    assert!(matches!(ollama.keys.as_slice(), [Auth::None]));
     assert_eq!(ollama.authority, "127.0.0.1:11434");
 }
 
@@ -188,15 +191,15 @@ routes: [{ targets: [{ provider: a }] }]",
     let [a, b, c] = snapshot.providers.as_slice() else {
         panic!("three")
     };
-    let Auth::Query { pair } = &a.auth else {
+    let Auth::Query { pair } = a.first_key() else {
         panic!("a query")
     };
     assert_eq!(pair.expose(), "key=a%2Fb%20c");
-    let Auth::Header { name, value } = &b.auth else {
+    let Auth::Header { name, value } = b.first_key() else {
         panic!("a header")
     };
     assert_eq!((name.as_str(), value.as_bytes()), ("x-key", &b"abc"[..]));
-    assert!(matches!(c.auth, Auth::None));
+    assert!(matches!(c.keys.as_slice(), [Auth::None]));
 }
 
 #[test]

@@ -14,13 +14,13 @@ fn expect(text: &str, expected: &[&str]) {
 
 /// The line goes before a file that is right without it.
 #[track_caller]
-fn expect_top(line: &str, expected: &[&str]) {
+pub fn expect_top(line: &str, expected: &[&str]) {
     expect(&format!("{line}\n{PROVIDERS}{ROUTES}"), expected);
 }
 
 /// The fields of one provider, `vllm`.
 #[track_caller]
-fn expect_provider(fields: &str, expected: &[&str]) {
+pub fn expect_provider(fields: &str, expected: &[&str]) {
     let routes = "routes: [{ targets: [{ provider: vllm, model: m }] }]";
     let expected: Vec<String> = expected
         .iter()
@@ -32,7 +32,7 @@ fn expect_provider(fields: &str, expected: &[&str]) {
 
 /// The fields of the one route.
 #[track_caller]
-fn expect_route(fields: &str, expected: &[&str]) {
+pub fn expect_route(fields: &str, expected: &[&str]) {
     let expected: Vec<String> = expected
         .iter()
         .map(|line| format!("o.yaml:2: routes[0]{line}"))
@@ -391,9 +391,10 @@ fn policies() {
         ],
     );
     expect_route(
-        &format!("{T}, balance: fastest, timeouts: {{ idle: 5, deadline: 2d }}"),
+        &format!("{T}, balance: ranked, timeouts: {{ idle: 5, deadline: 2d }}"),
         &[
-            ".balance: `fastest` is not known here; write `weighted`",
+            ".balance: `ranked` is not known here; write one of `weighted`, `fastest`, \
+             `least_busy`, `cheapest`, `sticky`",
             ".timeouts.idle: `5` has no unit; write a time such as `10s`, `800ms` or `5m`",
             ".timeouts.deadline: `2d` is not between 1ms and 1d",
         ],
@@ -466,7 +467,7 @@ fn policies() {
             "o.yaml:1: defaults.timeouts.idle: `0s` is not between 1ms and 1d",
             "o.yaml:1: defaults.fallback_models[0]: no route serves `gpt-5`",
             "o.yaml:1: defaults.mode: unknown field `mode`; known here: \
-             retry, timeouts, stream, forward, fallback_models, response_model, balance",
+             retry, timeouts, stream, forward, fallback_models, response_model, balance, sticky",
         ],
     );
 }

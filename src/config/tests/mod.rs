@@ -1,3 +1,4 @@
+mod balance;
 mod examples;
 mod fuzz;
 mod grammar;
@@ -5,6 +6,8 @@ mod messages;
 mod parse;
 mod secrets;
 mod streams;
+mod upstream_messages;
+mod upstreams;
 mod warnings;
 
 use super::date::Date;

@@ -20,6 +20,13 @@ fn no_message_shows_a_secret() {
         "providers: { deepseek: { api_key: [SECRET] } }",
         "providers: { deepseek: { api_key: { a: SECRET } } }",
         "providers: { deepseek: { api_keys: [SECRET] } }",
+        "providers: { deepseek: { api_keys: SECRET } }",
+        "providers: { deepseek: { api_keys: [SECRET, SECRET] } }",
+        "providers: { deepseek: { api_keys: [\"SECRET\\n\"] } }",
+        "providers: { deepseek: { api_keys: [{ SECRET: a }] } }",
+        "providers: { deepseek: { proxy: SECRET } }",
+        "providers: { deepseek: { proxy: \"http://user:SECRET@host\" } }",
+        "providers: { deepseek: { proxy: [\"http://user:SECRET@host:1\"] } }",
         "providers: { deepseek: { api_key: \"SECRET\\n\" } }",
         "providers: { deepseek: { api_key: SECRET, auth: SECRET } }",
         "providers: { deepseek: { auth: { header: SECRET } } }",
@@ -54,6 +61,11 @@ fn no_message_shows_what_a_reference_brought() {
         "server: { threads: \"REF\" }",
         "server: { listen: { address: 127.0.0.1:1, tls: { cert: \"REF\", key: \"x REF\" } } }",
         "providers: { vllm: { base_url: \"REF\" } }",
+        "providers: { vllm: { proxy: \"REF\", addresses: [\"REF\", \"REF:0\"] } }",
+        "providers: { vllm: { limits: { rpm: \"REF\" }, breaker: \"REF\", health: \"REF\" } }",
+        "providers: { vllm: { health: { path: \"REF\", expect: [\"REF\"], timeout: \"REF\" } } }",
+        "providers: { groq: { tls: { ca: \"REF\", cert: \"/REF\" } } }",
+        "routes: [{ balance: \"REF\", sticky: [\"REF\", { header: \"REF x\" }] }]",
         "providers: { vllm: { driver: \"REF\", endpoints: [\"REF\"] } }",
         "providers: { vllm: { models: { a: { name: a, price: { input: \"REF\", date: \"REF\" } } } } }",
         "routes: [{ name: \"REF x\", match: { path: \"REF\", host: \"REF/\", keys: [\"REF\"] } }]",
@@ -78,8 +90,9 @@ fn a_snapshot_does_not_print_them() {
     let text = format!(
         "server: {{ admin: {{ address: 127.0.0.1:1, token: {SECRET}1 }} }}\n\
          providers:\n\
-         \x20 deepseek: {{ api_key: {SECRET}2 }}\n\
-         \x20 vllm: {{ auth: {{ query: {{ k: {SECRET}3 }} }}, models: {{ a: b }} }}\n\
+         \x20 deepseek: {{ api_keys: [{SECRET}2, {SECRET}7] }}\n\
+         \x20 vllm: {{ auth: {{ query: {{ k: {SECRET}3 }} }}, models: {{ a: b }}, \
+         proxy: \"http://user:{SECRET}6@127.0.0.1:1\" }}\n\
          \x20 sglang: {{ auth: {{ header: {{ k: Bearer {SECRET}4 }} }}, models: {{ a: b }} }}\n\
          routes: [{{ targets: [{{ provider: deepseek }}, {{ provider: vllm }}, {{ provider: sglang }}] }}]\n\
          keys: [{{ name: a, secret: {SECRET}5 }}]\n"

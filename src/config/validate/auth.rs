@@ -5,12 +5,15 @@ use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::secret::Secret;
-use crate::config::shape::Ordered;
+use crate::config::shape::{Ordered, elements};
 use crate::config::snapshot::Auth;
 use http::{HeaderName, HeaderValue, header};
 
-/// Nothing where it was wrong.
-pub type Credentials = Option<(Auth, Vec<Secret>)>;
+/// One a key of the pool, and all that is secret in them. Nothing where it was wrong.
+pub type Credentials = Option<(Vec<Auth>, Vec<Secret>)>;
+
+/// One key as it is sent, and what is secret in it.
+type Sent = Option<(Auth, Vec<Secret>)>;
 
 pub fn credentials(
     report: &mut Report,
@@ -18,59 +21,116 @@ pub fn credentials(
     file: &file::Provider,
     known: Option<&Known>,
 ) -> Credentials {
-    let key_place = place.key("api_key");
-    let key = file.api_key.as_ref();
-    if key.is_some_and(|key| key.expose().is_empty()) {
-        report.error(&key_place, "is empty");
-        return None;
-    }
+    let keys = keys(report, place, file)?;
     let auth_place = place.key("auth");
-    match (&file.auth, key) {
-        (Some(file::Auth::None), None) => Some((Auth::None, vec![])),
-        (Some(file::Auth::None), Some(_)) => {
-            report.error(
-                &key_place,
-                "is never sent with `auth: none`; remove one of the two",
-            );
+    let keys_place = match &file.api_keys {
+        Some(_) => place.key("api_keys"),
+        None => place.key("api_key"),
+    };
+    match &file.auth {
+        Some(file::Auth::None) if keys.is_empty() => Some((vec![Auth::None], vec![])),
+        Some(file::Auth::None) => {
+            let message = "is never sent with `auth: none`; remove one of the two";
+            report.error(&keys_place, message);
             None
         }
-        (Some(file::Auth::Bearer), Some(key)) => bearer(report, &key_place, key),
-        (Some(file::Auth::Bearer), None) => {
-            report.missing(place, "api_key", "missing: `auth: bearer` sends it");
+        Some(file::Auth::Bearer) if keys.is_empty() => {
+            missing(report, place, "missing: `auth: bearer` sends it");
             None
         }
-        (Some(file::Auth::Own { .. }), Some(_)) => {
+        Some(file::Auth::Bearer) => pool(&keys, |place, key| bearer(report, place, key)),
+        Some(file::Auth::Own { header, query }) if keys.is_empty() => {
+            let (sent, secrets) = own(report, &auth_place, header.as_ref(), query.as_ref())?;
+            Some((vec![sent], secrets))
+        }
+        Some(file::Auth::Own { .. }) => {
             let message = "is never sent beside an `auth` with a value of its own; \
                            remove one of the two";
-            report.error(&key_place, message);
+            report.error(&keys_place, message);
             None
         }
-        (Some(file::Auth::Own { header, query }), None) => {
-            own(report, &auth_place, header.as_ref(), query.as_ref())
-        }
         // What `auth` was meant to say is not known.
-        (None, _) if report.was_refused(&auth_place) => None,
-        (None, Some(key)) => match known.map(|known| &known.auth) {
-            Some(KnownAuth::Header(name)) => header(report, &key_place, name, key),
-            _ => bearer(report, &key_place, key),
+        None if report.was_refused(&auth_place) => None,
+        None if keys.is_empty() => without_key(report, place, known),
+        None => match known.map(|known| &known.auth) {
+            Some(KnownAuth::Header(name)) => {
+                pool(&keys, |place, key| header(report, place, name, key))
+            }
+            _ => pool(&keys, |place, key| bearer(report, place, key)),
         },
-        (None, None) => without_key(report, place, known),
     }
+}
+
+/// The keys as written, each with its place. Nothing where one of them was wrong.
+fn keys<'a>(
+    report: &mut Report,
+    place: &Place,
+    file: &'a file::Provider,
+) -> Option<Vec<(Place, &'a Secret)>> {
+    let single = place.key("api_key");
+    let pool = place.key("api_keys");
+    let keys = match &file.api_keys {
+        None => file
+            .api_key
+            .iter()
+            .map(|key| (single.clone(), key))
+            .collect(),
+        Some(_) if report.was_written(&single) => {
+            report.error(&pool, "stands beside `api_key`; remove one of the two");
+            return None;
+        }
+        Some(list) if list.is_empty() => {
+            report.error(&pool, "is empty; name at least one key");
+            return None;
+        }
+        Some(list) => elements(list, &pool),
+    };
+    let errors = report.count();
+    for (index, (place, key)) in keys.iter().enumerate() {
+        if key.expose().is_empty() {
+            report.error(place, "is empty");
+        } else if keys.iter().take(index).any(|(_, earlier)| earlier == key) {
+            report.error(place, "is the same key as one before it");
+        }
+    }
+    let all_read = file
+        .api_keys
+        .as_ref()
+        .is_none_or(|list| list.len() == keys.len());
+    (all_read && errors == report.count()).then_some(keys)
+}
+
+/// Every key, so that all that is wrong is said at once.
+fn pool(keys: &[(Place, &Secret)], mut send: impl FnMut(&Place, &Secret) -> Sent) -> Credentials {
+    let sent: Vec<Sent> = keys.iter().map(|(place, key)| send(place, key)).collect();
+    let sent: Option<Vec<(Auth, Vec<Secret>)>> = sent.into_iter().collect();
+    let (auths, secrets): (Vec<Auth>, Vec<Vec<Secret>>) = sent?.into_iter().unzip();
+    Some((auths, secrets.concat()))
 }
 
 fn without_key(report: &mut Report, place: &Place, known: Option<&Known>) -> Credentials {
     match known.map(|known| &known.auth) {
-        Some(KnownAuth::None) => return Some((Auth::None, vec![])),
-        Some(_) => report.missing(place, "api_key", "missing: this provider wants a key"),
+        Some(KnownAuth::None) if !report.was_written(&place.key("api_keys")) => {
+            return Some((vec![Auth::None], vec![]));
+        }
+        Some(KnownAuth::None) => {}
+        Some(_) => missing(report, place, "missing: this provider wants a key"),
         None => {
             let message = "missing: give a key, or write `auth: none` if it wants none";
-            report.missing(place, "api_key", message);
+            missing(report, place, message);
         }
     }
     None
 }
 
-fn bearer(report: &mut Report, place: &Place, key: &Secret) -> Credentials {
+/// Silent if a pool was written, and was reported as wrong.
+fn missing(report: &mut Report, place: &Place, message: &str) {
+    if !report.was_written(&place.key("api_keys")) {
+        report.missing(place, "api_key", message);
+    }
+}
+
+fn bearer(report: &mut Report, place: &Place, key: &Secret) -> Sent {
     let value = Secret::new(format!("Bearer {}", key.expose()));
     let value = header_value(report, place, &value)?;
     Some((
@@ -87,7 +147,7 @@ fn own(
     place: &Place,
     header_pairs: Option<&Ordered<Secret>>,
     query: Option<&Ordered<Secret>>,
-) -> Credentials {
+) -> Sent {
     let (field, pairs) = match (header_pairs, query) {
         (Some(pairs), None) => ("header", pairs),
         (None, Some(pairs)) => ("query", pairs),
@@ -127,7 +187,7 @@ fn own(
     ))
 }
 
-fn header(report: &mut Report, place: &Place, name: &str, value: &Secret) -> Credentials {
+fn header(report: &mut Report, place: &Place, name: &str, value: &Secret) -> Sent {
     let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
         // Not quoted: the secret itself may have slipped into the name.
         report.error(place, "has a name that is no header name");

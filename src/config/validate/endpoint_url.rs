@@ -1,8 +1,8 @@
 //! `base_url`, taken apart once.
 
+use crate::config::host;
 use crate::config::snapshot::Endpoint;
 use http::{HeaderValue, Uri};
-use std::net::{IpAddr, Ipv6Addr};
 
 #[derive(Debug)]
 pub struct EndpointUrl {
@@ -35,13 +35,9 @@ impl EndpointUrl {
             _ => return refused("does not begin with `https://` or `http://`"),
         };
         let host = uri.host().unwrap_or_default();
-        let bracketed = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        let bare = bracketed.unwrap_or(host);
-        if !bracketed.map_or_else(|| is_name(host), is_ipv6) {
+        let Some(bare) = host::bare(host) else {
             return refused("has no valid host");
-        }
+        };
         let given = uri
             .authority()
             .is_some_and(|authority| authority.as_str() != host);
@@ -72,7 +68,7 @@ impl EndpointUrl {
         };
         Ok(EndpointUrl {
             tls,
-            host: bare.to_ascii_lowercase(),
+            host: bare,
             port,
             authority,
             base_path,
@@ -83,28 +79,6 @@ impl EndpointUrl {
     pub fn is_same_server(&self, other: &EndpointUrl) -> bool {
         (self.tls, &self.host, self.port) == (other.tls, &other.host, other.port)
     }
-
-    pub fn is_loopback(&self) -> bool {
-        match self.host.parse::<IpAddr>() {
-            Ok(address) => address.is_loopback(),
-            Err(_) => self.host == "localhost" || self.host.ends_with(".localhost"),
-        }
-    }
-}
-
-fn is_ipv6(text: &str) -> bool {
-    text.parse::<Ipv6Addr>().is_ok()
-}
-
-/// Or an IPv4 address, which looks no different.
-fn is_name(host: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
-    host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(label)
 }
 
 #[cfg(test)]
@@ -114,14 +88,14 @@ mod tests {
     #[test]
     fn takes_a_url_apart() {
         let url = EndpointUrl::parse("https://api.example.com/v1/").unwrap();
-        assert!(url.tls && !url.is_loopback());
+        assert!(url.tls);
         assert_eq!((url.host.as_str(), url.port), ("api.example.com", 443));
         assert_eq!(
             (url.authority.as_bytes(), url.base_path.as_str()),
             (&b"api.example.com"[..], "/v1")
         );
         let url = EndpointUrl::parse("http://[::1]:8000").unwrap();
-        assert!(!url.tls && url.is_loopback());
+        assert!(!url.tls);
         assert_eq!((url.host.as_str(), url.port), ("::1", 8000));
         assert_eq!(
             (url.authority.as_bytes(), url.base_path.as_str()),
@@ -151,6 +125,7 @@ mod tests {
             ("https://example.com:99999/v1", "has no valid port"),
             ("https://example.com:/v1", "has no valid port"),
             ("https://a..b/v1", "has no valid host"),
+            ("https://10.0.0.256/v1", "has no valid host"),
             ("https://exa%41mple.com", "is not a URL"),
             ("https://[::1/v1", "is not a URL"),
             ("https://[x]/v1", "host"),

@@ -5,12 +5,20 @@
 
 mod access;
 mod auth;
+mod balance;
+mod breaker;
+mod client_tls;
 mod endpoint_url;
+mod health;
+mod limits;
 mod matches;
 mod model;
 mod names;
+mod pem;
 mod policy;
 mod provider;
+mod proxy;
+mod reach;
 mod route;
 mod served;
 mod server;

@@ -4,8 +4,11 @@ use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::shape::{List, elements};
-use crate::config::snapshot::{Causes, ResponseModel, Resume, Retry, Streaming, Timeouts};
+use crate::config::snapshot::{
+    Balance, Causes, ResponseModel, Resume, Retry, StickyBy, Streaming, Timeouts,
+};
 use crate::config::units::TimeRange;
+use crate::config::validate::balance::{balance, sticky};
 use crate::config::validate::names::{header_name, is_name, name, number, out_of_range, time};
 use crate::config::validate::stream::{streaming, timeouts};
 use crate::config::words::Cause;
@@ -24,6 +27,8 @@ pub struct Policy {
     /// With the places they were written at.
     pub fallback_models: Vec<(Place, Arc<str>)>,
     pub response_model: ResponseModel,
+    pub balance: Balance,
+    pub sticky: Vec<StickyBy>,
 }
 
 pub fn defaults(report: &mut Report, place: &Place, file: file::Policy) -> Policy {
@@ -61,14 +66,14 @@ pub fn defaults(report: &mut Report, place: &Place, file: file::Policy) -> Polic
         forward: vec![],
         fallback_models: vec![],
         response_model: ResponseModel::Canonical,
+        balance: Balance::Weighted,
+        sticky: vec![StickyBy::Session, StickyBy::Message],
     };
     overlay(report, place, file, &built_in)
 }
 
 /// What the file leaves out is as in `base`.
 pub fn overlay(report: &mut Report, place: &Place, file: file::Policy, base: &Policy) -> Policy {
-    // There is one balance so far, and naming it changes nothing.
-    let (Some(file::Balance::Weighted) | None) = file.balance;
     Policy {
         retry: retry(report, &place.key("retry"), &file.retry, &base.retry),
         timeouts: timeouts(
@@ -95,6 +100,11 @@ pub fn overlay(report: &mut Report, place: &Place, file: file::Policy, base: &Po
             Some(file::ResponseModel::Canonical) => ResponseModel::Canonical,
             Some(file::ResponseModel::Upstream) => ResponseModel::Upstream,
             None => base.response_model,
+        },
+        balance: balance(file.balance, base.balance),
+        sticky: match &file.sticky {
+            Some(list) => sticky(report, &place.key("sticky"), list),
+            None => base.sticky.clone(),
         },
     }
 }

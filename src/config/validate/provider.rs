@@ -1,19 +1,22 @@
 //! `providers`: what the file says of each, over what the catalogue knows.
 
 use crate::catalog::{Known, catalog};
-use crate::config::date::Date;
 use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::{Report, not_known};
 use crate::config::shape::{Ordered, elements};
-use crate::config::snapshot::{Auth, Endpoint, Prefill, Provider, Server};
+use crate::config::snapshot::{Endpoint, Prefill, Provider, Server};
 use crate::config::suggest::closest;
 use crate::config::validate::Context;
 use crate::config::validate::auth::credentials;
+use crate::config::validate::breaker::breaker;
+use crate::config::validate::client_tls::client_tls;
 use crate::config::validate::endpoint_url::EndpointUrl;
+use crate::config::validate::health;
+use crate::config::validate::limits::limits;
 use crate::config::validate::model::models;
 use crate::config::validate::names::is_name;
-use std::net::{IpAddr, SocketAddr};
+use crate::config::validate::reach::{Reach, reach};
 use std::sync::Arc;
 
 const DEFAULT_ENDPOINTS: [Endpoint; 3] =
@@ -79,7 +82,7 @@ pub fn providers(
             name: name.as_str(),
             index,
             server,
-            today: context.today,
+            context,
         };
         if let Some(provider) = one.provider(report, &file) {
             accounts.ready.push(Arc::new(provider));
@@ -93,7 +96,7 @@ struct One<'a> {
     name: &'a str,
     index: usize,
     server: &'a Server,
-    today: Date,
+    context: Context<'a>,
 }
 
 impl One<'_> {
@@ -107,12 +110,24 @@ impl One<'_> {
             );
         }
         let known = catalog().get(self.name);
-        let url = self.url(report, file, known);
+        let reach = reach(report, &self.place, self.name, file, known, self.server);
         let credentials = credentials(report, &self.place, file, known);
         let endpoints = self.endpoints(report, file, known);
-        let models = models(report, &self.place, &file.models, known, self.today);
-        let (url, (auth, secrets)) = (url?, credentials?);
-        self.warn_of_plain_text(report, &url, &auth);
+        let models = models(report, &self.place, &file.models, known, self.context.today);
+        let limits = limits(report, &self.place.key("limits"), &file.limits);
+        let breaker = breaker(report, &self.place.key("breaker"), file.breaker.as_ref());
+        let health_place = self.place.key("health");
+        let health = file.health.as_ref();
+        let health = health.map(|file| health::health(report, &health_place, file));
+        let (reach, (keys, secrets)) = (reach?, credentials?);
+        reach.warn_of_plain_text(report, &self.place, &keys);
+        let Reach {
+            url,
+            addresses,
+            proxy,
+        } = reach;
+        let directory = self.context.directory;
+        let client_tls = client_tls(report, &self.place, file.tls.as_ref(), url.tls, directory);
         let vendor = catalog().vendor(self.name, &url.host);
         let (prefill, prefill_path) = prefill(file, vendor.map(|(_, known)| known), &url);
         let takes_usage = vendor.and_then(|(_, known)| known.inject_usage);
@@ -121,89 +136,24 @@ impl One<'_> {
             index: self.index,
             vendor: vendor.map_or(self.name, |(vendor, _)| vendor).into(),
             tls: url.tls,
-            verify: self.verify(report, file, &url),
+            client_tls,
             host: url.host,
             port: url.port,
+            addresses,
+            proxy,
             authority: url.authority,
             base_path: url.base_path,
-            auth,
+            keys,
             secrets,
             endpoints,
+            limits,
+            breaker,
+            health,
             prefill,
             prefill_path,
             inject_usage: file.inject_usage.or(takes_usage).unwrap_or(true),
             models,
         })
-    }
-
-    fn url(
-        &self,
-        report: &mut Report,
-        file: &file::Provider,
-        known: Option<&Known>,
-    ) -> Option<EndpointUrl> {
-        let place = self.place.key("base_url");
-        let text = file
-            .base_url
-            .as_ref()
-            .or(known.and_then(|known| known.base_url.as_ref()));
-        let Some(text) = text else {
-            let message = match known.and_then(|known| known.url_form.as_deref()) {
-                Some(form) => format!("missing: each account has its own, such as `{form}`"),
-                None => "missing: the catalogue does not know this provider; \
-                         write one such as `https://api.example.com/v1`"
-                    .to_owned(),
-            };
-            let near = closest(self.name, catalog().providers.keys().map(String::as_str));
-            if !report.was_written(&place) {
-                report.error_meaning(&place, message, near.filter(|near| near != self.name));
-            }
-            return None;
-        };
-        match EndpointUrl::parse(text) {
-            Ok(url) => {
-                if self
-                    .server
-                    .listen
-                    .iter()
-                    .any(|data| is_reached(data.address, &url))
-                {
-                    report.error(&place, "is where this gateway itself listens");
-                }
-                Some(url)
-            }
-            Err(wrong) => {
-                // A URL with a password in it is not shown.
-                let shown = match text.contains('@') {
-                    true => "the value".to_owned(),
-                    false => report.quote(&place),
-                };
-                report.error(&place, format!("{shown} {wrong}"));
-                None
-            }
-        }
-    }
-
-    fn verify(&self, report: &mut Report, file: &file::Provider, url: &EndpointUrl) -> bool {
-        let Some(tls) = &file.tls else { return true };
-        let place = self.place.key("tls");
-        if !url.tls {
-            report.error(&place, "has no effect on an `http://` base URL; remove it");
-        }
-        let verify = tls.verify.unwrap_or(true);
-        if !verify {
-            let message = "the provider's certificate is not verified: \
-                           whoever answers in its place gets the key and every request";
-            report.warn(&place.key("verify"), message);
-        }
-        verify
-    }
-
-    fn warn_of_plain_text(&self, report: &mut Report, url: &EndpointUrl, auth: &Auth) {
-        if !url.tls && !url.is_loopback() && !matches!(auth, Auth::None) {
-            let message = "the key goes over the network in plain text; use `https://`";
-            report.warn(&self.place.key("base_url"), message);
-        }
     }
 
     fn endpoints(
@@ -271,16 +221,4 @@ fn prefill(
     let prefill = file.prefill.unwrap_or(vendor.prefill);
     let path = path.filter(|_| is_own && prefill == vendor.prefill);
     (prefill, path.cloned())
-}
-
-/// The URL leads back to this listener.
-fn is_reached(listener: SocketAddr, url: &EndpointUrl) -> bool {
-    let address = match url.host.parse::<IpAddr>() {
-        Ok(address) => Some(address),
-        Err(_) => url.is_loopback().then_some(IpAddr::from([127, 0, 0, 1])),
-    };
-    let same = |address: IpAddr| {
-        listener.ip() == address || (listener.ip().is_unspecified() && address.is_loopback())
-    };
-    listener.port() == url.port && address.is_some_and(same)
 }

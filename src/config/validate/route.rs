@@ -4,9 +4,12 @@ use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::shape::{List, elements};
-use crate::config::snapshot::{Mode, Route};
+use crate::config::snapshot::{Balance, Mode, Route};
 use crate::config::suggest::closest;
 use crate::config::validate::access::KeyNames;
+use crate::config::validate::balance::{
+    check_default_sticky, check_sticky, warn_of_limits, warn_of_prices, warn_of_weights,
+};
 use crate::config::validate::matches::{hides, matches};
 use crate::config::validate::names;
 use crate::config::validate::policy::{Policy, overlay};
@@ -15,7 +18,7 @@ use crate::config::validate::served::{
     check_fallbacks, check_served, declares, warn_of_unreachable, warn_of_unserved,
 };
 use crate::config::validate::serving::{serving, streaming};
-use crate::config::validate::target::targets;
+use crate::config::validate::target::{Ids, targets};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -35,6 +38,7 @@ pub fn routes(
         }
     }
     let mut known = Names::default();
+    let mut ids = Ids::default();
     let mut routes: Vec<Arc<Route>> = Vec::new();
     for (index, file) in file.into_iter().enumerate() {
         let Some(file) = file else { continue };
@@ -47,7 +51,7 @@ pub fn routes(
             keys,
         };
         let index = routes.len();
-        let Some(route) = reader.route(report, file, name, index) else {
+        let Some(route) = reader.route(report, file, name, index, &mut ids) else {
             continue;
         };
         if let Some(earlier) = routes.iter().find(|earlier| hides(earlier, &route)) {
@@ -61,6 +65,7 @@ pub fn routes(
         routes.push(Arc::new(route));
     }
     check_default_fallbacks(report, defaults, &routes);
+    check_default_sticky(report, routes.iter().map(|route| route.balance));
     routes
 }
 
@@ -141,6 +146,7 @@ impl Reader<'_> {
         mut file: file::Route,
         name: Arc<str>,
         index: usize,
+        ids: &mut Ids,
     ) -> Option<Route> {
         let place = &self.place;
         let mode = match file.mode {
@@ -151,14 +157,18 @@ impl Reader<'_> {
             self.refuse_for_stream(report, &file);
         }
         let own_fallback = file.fallback_models.is_some();
+        let own_sticky = file.sticky.is_some();
         let policy = overlay(report, place, file.take_policy(), self.defaults);
+        if own_sticky {
+            check_sticky(report, place, policy.balance);
+        }
         let errors = report.count();
         let matches = matches(report, &place.key("match"), &file.matches, self.keys);
         let comparable = errors == report.count()
             && ["match", "mode"]
                 .iter()
                 .all(|field| !report.is_damaged(&place.key(*field)));
-        let targets = targets(report, place, &file.targets, self.accounts);
+        let targets = targets(report, place, &name, &file.targets, self.accounts, ids);
         let all_targets = targets.len() == file.targets.len();
         let mut fallbacks = policy.fallback_models;
         if mode == Mode::Stream {
@@ -185,6 +195,17 @@ impl Reader<'_> {
         fallbacks.retain(|(_, id)| targets.iter().any(|target| declares(target, id)));
         let fallback_models: Vec<Arc<str>> = fallbacks.into_iter().map(|(_, id)| id).collect();
         warn_of_unreachable(report, place, &policy.retry, &targets, &fallback_models);
+        let balance = match (mode, policy.balance) {
+            // What a request costs stands in its body. From `defaults`: written here it is refused.
+            (Mode::Stream, Balance::Cheapest) => Balance::Weighted,
+            (_, balance) => balance,
+        };
+        let at = place.key("targets");
+        warn_of_weights(report, &at, balance, &file.targets);
+        warn_of_limits(report, &at, &targets, &fallback_models);
+        if balance == Balance::Cheapest {
+            warn_of_prices(report, &at, &targets, &matches.models, &fallback_models);
+        }
         let (models, any_model) = match mode {
             Mode::Call => serving(&targets, &matches.models, &fallback_models),
             Mode::Stream => streaming(&targets),
@@ -201,6 +222,8 @@ impl Reader<'_> {
             forward: policy.forward,
             response_model: policy.response_model,
             fallback_models,
+            balance,
+            sticky: policy.sticky,
             models,
             any_model,
         };
@@ -230,9 +253,17 @@ impl Reader<'_> {
         );
         refuse(&place.key("response_model"), file.response_model.is_some());
         refuse(&place.key("stream"), file.stream.is_some());
+        let by_price = file.balance == Some(file::Balance::Cheapest);
+        refuse(&place.key("balance"), by_price);
+        let sticky = file.sticky.as_deref().unwrap_or_default();
+        for (index, by) in sticky.iter().enumerate() {
+            let by_body = matches!(by, Some(file::StickyBy::Message));
+            refuse(&place.key("sticky").index(index), by_body);
+        }
         for (place, target) in elements(&file.targets, &place.key("targets")) {
             refuse(&place.key("model"), target.model.is_some());
             refuse(&place.key("options"), !target.options.0.is_empty());
+            refuse(&place.key("limits").key("tpm"), target.limits.tpm.is_some());
         }
     }
 }

@@ -5,12 +5,13 @@ use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::shape::OneOrMany;
 use crate::config::snapshot::{Admin, Listen, ListenTls, Server};
-use crate::config::units::{Size, show_size};
+use crate::config::units::{Percent, Size, show_size};
 use crate::config::validate::Context;
 use crate::config::validate::names::{number, out_of_range, time};
+use crate::config::validate::pem::required;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -79,6 +80,7 @@ pub fn server(
         buffers,
         keepalive,
         drain,
+        retry_budget: file.retry_budget.map_or(0.2, Percent::share),
     }
 }
 
@@ -128,21 +130,13 @@ fn listeners(
             let message = format!("{} is listened on already", report.quote(&place));
             report.error(&place, message);
         }
-        let tls = listen.tls.as_ref().map(|tls| ListenTls {
-            cert: pem(
-                report,
-                &place.key("tls"),
-                "cert",
-                tls.cert.as_deref(),
-                directory,
-            ),
-            key: pem(
-                report,
-                &place.key("tls"),
-                "key",
-                tls.key.as_deref(),
-                directory,
-            ),
+        let tls = listen.tls.as_ref().map(|tls| {
+            let place = place.key("tls");
+            let mut pem = |field, path| required(report, &place, field, path, directory);
+            ListenTls {
+                cert: pem("cert", tls.cert.as_deref()),
+                key: pem("key", tls.key.as_deref()),
+            }
         });
         listeners.push(Listen { address, tls });
     }
@@ -150,54 +144,6 @@ fn listeners(
         report.error(place, "is empty; name at least one address");
     }
     listeners
-}
-
-/// The path of a PEM file that can be read and holds what is asked for.
-fn pem(
-    report: &mut Report,
-    parent: &Place,
-    field: &str,
-    path: Option<&str>,
-    directory: &Path,
-) -> PathBuf {
-    let (begin, what) = match field {
-        "cert" => ("-----BEGIN CERTIFICATE-----", "certificate"),
-        _ => ("PRIVATE KEY-----", "private key"),
-    };
-    let Some(path) = path else {
-        report.missing(
-            parent,
-            field,
-            &format!("missing: the path of a PEM file with the {what}"),
-        );
-        return PathBuf::new();
-    };
-    let place = parent.key(field);
-    let path = directory.join(path);
-    let wrong = match read_regular(&path) {
-        Ok(bytes)
-            if bytes
-                .windows(begin.len())
-                .any(|part| part == begin.as_bytes()) =>
-        {
-            None
-        }
-        Ok(_) => Some(format!("holds no {what} in PEM form")),
-        Err(error) => Some(format!("cannot be read: {error}")),
-    };
-    if let Some(wrong) = wrong {
-        let message = format!("{} {wrong}", report.quote(&place));
-        report.error(&place, message);
-    }
-    path
-}
-
-/// Anything else, such as a pipe, could keep us waiting for ever.
-fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is not a regular file"));
-    }
-    std::fs::read(path)
 }
 
 fn admin(

@@ -1,6 +1,6 @@
 //! Who serves what in one route, laid out so that a request only looks up.
 
-use crate::config::snapshot::{Candidate, Pattern, Served, Target, Tier};
+use crate::config::snapshot::{Candidate, Pattern, ProviderModel, Served, Target, Tier};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub fn serving(
                 Some(own) => asked(&id).then(|| own.clone()),
                 None => {
                     let model = target.provider.models.get(&id)?;
-                    Some(candidate(target, &model.name, model.context))
+                    Some(candidate(target, &model.name, Some(model)))
                 }
             });
         if let Some(served) = served(Some(id.clone()), candidates) {
@@ -90,19 +90,20 @@ fn own_candidate(target: &Arc<Target>) -> Option<Candidate> {
         .models
         .values()
         .find(|model| model.name == *name);
-    Some(candidate(
-        target,
-        name,
-        known.and_then(|model| model.context),
-    ))
+    Some(candidate(target, name, known))
 }
 
-fn candidate(target: &Arc<Target>, name: &Arc<str>, context: Option<u64>) -> Candidate {
+fn candidate(
+    target: &Arc<Target>,
+    name: &Arc<str>,
+    known: Option<&Arc<ProviderModel>>,
+) -> Candidate {
     Candidate {
         target: target.clone(),
         upstream_model: name.clone(),
         upstream_json: json_string(name),
-        context,
+        context: known.and_then(|model| model.context),
+        price: known.and_then(|model| model.price.clone()),
     }
 }
 

@@ -7,19 +7,45 @@ use crate::config::problem::Report;
 use crate::config::shape::{List, Ordered};
 use crate::config::snapshot::Target;
 use crate::config::suggest::closest;
+use crate::config::validate::limits::limits;
 use crate::config::validate::names::{foreign_name, number};
 use crate::config::validate::provider::Accounts;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// A tier's turns are laid out in advance, in a table as long as its weights together.
 const MAX_TARGETS: usize = 256;
 
+/// The names of all targets so far.
+#[derive(Default)]
+pub struct Ids(HashSet<Arc<str>>);
+
+impl Ids {
+    /// Routes and providers may have slashes in their names, so that two ways could lead to one.
+    /// The name, and how many there were before it.
+    fn add(&mut self, route: &str, provider: &str, model: Option<&str>) -> (Arc<str>, usize) {
+        let number = self.0.len();
+        let plain = match model {
+            Some(model) => format!("{route}/{provider}/{model}"),
+            None => format!("{route}/{provider}"),
+        };
+        let mut id: Arc<str> = plain.as_str().into();
+        let mut count = 1;
+        while !self.0.insert(id.clone()) {
+            count += 1;
+            id = format!("{plain}#{count}").into();
+        }
+        (id, number)
+    }
+}
+
 pub fn targets(
     report: &mut Report,
     route: &Place,
+    route_name: &str,
     file: &List<file::Target>,
     accounts: &Accounts,
+    ids: &mut Ids,
 ) -> Vec<Arc<Target>> {
     let place = route.key("targets");
     if file.is_empty() {
@@ -41,18 +67,23 @@ pub fn targets(
         let tier = number(report, &place.key("tier"), file.tier, 1, 1..=1000);
         let weight = number(report, &place.key("weight"), file.weight, 1, 0..=1000);
         weights.entry(tier).or_insert((place.clone(), 0)).1 += weight;
-        let model = file.model.as_deref().map(|model| {
+        let model: Option<Arc<str>> = file.model.as_deref().map(|model| {
             foreign_name(report, &place.key("model"), model);
-            Arc::from(model)
+            model.into()
         });
+        let limits = limits(report, &place.key("limits"), &file.limits);
         let options = options(report, &place.key("options"), &file.options);
         if let Some(provider) = provider(report, &place, file.provider.as_deref(), accounts) {
+            let (id, number) = ids.add(route_name, &provider.name, model.as_deref());
             targets.push(Arc::new(Target {
+                id,
+                number,
                 provider,
                 index,
                 tier,
                 weight,
                 model,
+                limits,
                 options,
             }));
         }

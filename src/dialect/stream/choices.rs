@@ -64,6 +64,8 @@ fn choice(cursor: &mut Cursor, glance: &mut Glance, usage: &mut Option<Span>) ->
     }
     let mut bit = 1;
     let mut ends = false;
+    let said_before = std::mem::take(&mut glance.says);
+    let mut says_by_its_end = false;
     cursor.object(|inner, key| {
         match key {
             b"index" => {
@@ -78,12 +80,13 @@ fn choice(cursor: &mut Cursor, glance: &mut Glance, usage: &mut Option<Span>) ->
             b"finish_reason" => {
                 let why = inner.skip()?;
                 match inner.text(&why) {
-                    b"null" | b"\"\"" => {}
+                    // Some write the word for the value.
+                    b"null" | b"\"\"" | b"\"null\"" => {}
                     b"\"stop\"" => ends = true,
                     b"\"error\"" => glance.failed = true,
                     _ => {
                         ends = true;
-                        glance.says = true;
+                        says_by_its_end = true;
                     }
                 }
             }
@@ -97,6 +100,8 @@ fn choice(cursor: &mut Cursor, glance: &mut Glance, usage: &mut Option<Span>) ->
         Some(())
     })?;
     glance.seen |= bit;
+    glance.speaks |= if glance.says { bit } else { 0 };
+    glance.says |= said_before || says_by_its_end;
     glance.finished |= if ends { bit } else { 0 };
     Some(())
 }

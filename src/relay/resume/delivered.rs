@@ -37,7 +37,10 @@ impl Delivered {
         self.events += u64::from(text.is_some() || reasoning.is_some());
         let kept = text.is_none_or(|text| say(text, &mut self.content))
             && reasoning.is_none_or(|reasoning| say(reasoning, &mut self.reasoning));
-        if !kept || glance.beyond || self.content.len() + self.reasoning.len() > LONGEST {
+        // Of several answers none can be told from the others later.
+        let several = glance.seen > 1;
+        if !kept || several || glance.beyond || self.content.len() + self.reasoning.len() > LONGEST
+        {
             self.lose();
         }
     }

@@ -1,0 +1,262 @@
+//! Leave to ask a target once: a place under its limits, one of its provider's keys, its breaker's
+//! consent. What came of it is told here, and nowhere else.
+
+use crate::config::snapshot::Target;
+use crate::failover::{Happened, Kind, Meaning};
+use crate::health::board::{Board, LONGEST_REST, ProviderState, TargetState};
+use crate::health::breaker::{self, Gate};
+use crate::health::keys::Condition;
+use crate::health::speed::InFlight;
+use crate::limits::rates::{Full, Permit, Which};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Why a target is not asked at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bar {
+    /// By an operator.
+    Disabled,
+    /// It has failed too often.
+    Open(Duration),
+    /// It asked to be left alone.
+    Cooling(Duration),
+    /// At a limit.
+    Full { which: Which, left: Duration },
+    /// All of its provider's keys rest.
+    KeysLimited(Duration),
+    /// All of its provider's keys are refused.
+    KeysBad(Duration),
+}
+
+impl Bar {
+    /// A word of a closed list: a label in metrics and answers.
+    pub fn label(self) -> &'static str {
+        match self {
+            Bar::Disabled => "disabled",
+            Bar::Open(_) => "breaker_open",
+            Bar::Cooling(_) => "cooling",
+            Bar::Full { which, .. } => match which {
+                Which::Concurrency => "concurrency",
+                Which::Requests => "rpm",
+                Which::Tokens => "tpm",
+            },
+            Bar::KeysLimited(_) => "keys_limited",
+            Bar::KeysBad(_) => "keys_bad",
+        }
+    }
+
+    /// When it is worth asking again, where that is known.
+    pub fn left(self) -> Option<Duration> {
+        match self {
+            Bar::Disabled => None,
+            Bar::Open(left)
+            | Bar::Cooling(left)
+            | Bar::Full { left, .. }
+            | Bar::KeysLimited(left)
+            | Bar::KeysBad(left) => Some(left),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Grant {
+    target: Arc<TargetState>,
+    provider: Arc<ProviderState>,
+    /// The key to use, by its place in the provider's list.
+    pub key: usize,
+    breaker: Option<breaker::Attempt>,
+    in_flight: InFlight,
+    places: [Option<Permit>; 2],
+    told: bool,
+}
+
+/// What stands in a target's way, without taking anything. `regardless`: its breaker does not count.
+pub fn bar(
+    board: &Board,
+    target: &Target,
+    now: Instant,
+    tokens: u64,
+    regardless: bool,
+) -> Option<Bar> {
+    let state = board.target(target)?;
+    if state.is_disabled() {
+        return Some(Bar::Disabled);
+    }
+    if let Some(left) = state.cooling.cooling(now) {
+        return Some(Bar::Cooling(left));
+    }
+    if !regardless
+        && let Some(breaker) = &state.breaker
+        && let Gate::Open { left } = breaker.allows(now)
+    {
+        return Some(Bar::Open(left));
+    }
+    let provider = board.provider(&target.provider)?;
+    match provider.keys.outlook(now) {
+        Condition::Ready => {}
+        Condition::Limited(left) => return Some(Bar::KeysLimited(left)),
+        Condition::Bad(left) => return Some(Bar::KeysBad(left)),
+    }
+    let rates = [Some(&state.rates), provider.rates.as_ref()];
+    rates
+        .into_iter()
+        .flatten()
+        .find_map(|rates| rates.room(now, tokens).err())
+        .map(full)
+}
+
+fn full(full: Full) -> Bar {
+    Bar::Full {
+        which: full.which,
+        left: full.retry_after,
+    }
+}
+
+impl Grant {
+    /// `tokens`: how many the call may use, as far as it can be told beforehand.
+    pub fn take(
+        board: &Board,
+        target: &Target,
+        now: Instant,
+        tokens: u64,
+        regardless: bool,
+    ) -> Result<Grant, Bar> {
+        if let Some(bar) = bar(board, target, now, tokens, regardless) {
+            return Err(bar);
+        }
+        let (Some(state), Some(provider)) =
+            (board.target(target), board.provider(&target.provider))
+        else {
+            return Err(Bar::Disabled);
+        };
+        let breaker = match &state.breaker {
+            None => None,
+            Some(breaker) if regardless => Some(breaker.begin_regardless(now)),
+            // Another request has become the probe.
+            Some(breaker) => Some(breaker.begin(now).ok_or(Bar::Open(Duration::ZERO))?),
+        };
+        let mut places = [None, None];
+        let rates = [Some(&state.rates), provider.rates.as_ref()];
+        for (place, rates) in places.iter_mut().zip(rates) {
+            if let Some(rates) = rates {
+                *place = Some(rates.try_take(now, tokens).map_err(full)?);
+            }
+        }
+        let Some(key) = provider.keys.pick(now) else {
+            let left = provider.keys.soonest(now).unwrap_or_default();
+            return Err(Bar::KeysLimited(left));
+        };
+        Ok(Grant {
+            target: Arc::clone(state),
+            provider: Arc::clone(provider),
+            key,
+            breaker,
+            in_flight: state.score.began(now),
+            places,
+            told: false,
+        })
+    }
+
+    /// The provider's own word about what it will still take.
+    pub fn told_limits(&self, now: Instant, which: Which, remaining: u64, reset: Duration) {
+        self.target.rates.told(now, which, remaining, reset);
+    }
+
+    /// The first content has come, or the whole answer.
+    pub fn began_to_answer(&self, now: Instant) {
+        self.in_flight.first_token(now);
+        self.provider.keys.good(self.key);
+    }
+
+    /// The answer is whole. True when this target had been given up and is back.
+    pub fn succeeded(&mut self, now: Instant) -> bool {
+        self.told = true;
+        let back = self
+            .breaker
+            .take()
+            .is_some_and(|breaker| breaker.succeeded(now));
+        if back {
+            self.target.score.returned(now);
+        }
+        back
+    }
+
+    /// What the call has used in truth.
+    pub fn used(&mut self, now: Instant, tokens: u64) {
+        for place in self.places.iter_mut().flatten() {
+            place.settle(now, tokens);
+        }
+    }
+
+    /// It came to nothing. True when this made the breaker open.
+    pub fn failed(&mut self, now: Instant, happened: &Happened) -> bool {
+        self.told = true;
+        if let Happened::Answered(meaning) = happened {
+            self.heed(now, meaning);
+        }
+        if !is_targets_fault(happened) {
+            return false;
+        }
+        self.in_flight.failed(now);
+        self.breaker
+            .take()
+            .is_some_and(|breaker| breaker.failed(now))
+    }
+
+    /// Rests that the provider asks for, and keys that it does not take.
+    fn heed(&self, now: Instant, meaning: &Meaning) {
+        let keys = &self.provider.keys;
+        match meaning.kind {
+            Kind::Credentials | Kind::Quota => keys.bad(self.key, now),
+            Kind::RateLimited | Kind::Overloaded | Kind::ServerError => {
+                let Some(rest) = meaning.retry_after else {
+                    return;
+                };
+                // A limit is the account's; where there are several, the others go on.
+                if meaning.kind == Kind::RateLimited && self.provider.has_several_keys() {
+                    keys.limited(self.key, now, rest);
+                } else {
+                    self.target
+                        .cooling
+                        .cool(now, now + rest.min(LONGEST_REST), LONGEST_REST);
+                }
+            }
+            Kind::ContextLength | Kind::ContentFilter | Kind::Rejected => {}
+        }
+    }
+
+    /// Another key of the same provider could be used at once.
+    pub fn has_another_key(&self, now: Instant) -> bool {
+        self.provider.has_several_keys() && self.provider.keys.outlook(now) == Condition::Ready
+    }
+}
+
+/// Nothing was told: the caller left, or the error was its own.
+impl Drop for Grant {
+    fn drop(&mut self) {
+        if !self.told {
+            // Tokens that were reserved and not used come back; the request was one all the same.
+            self.places.iter_mut().for_each(|place| drop(place.take()));
+        }
+    }
+}
+
+/// Callers' errors, limits and refused keys say nothing about a target's health.
+fn is_targets_fault(happened: &Happened) -> bool {
+    match happened {
+        Happened::Unreachable
+        | Happened::Reset
+        | Happened::Timeout
+        | Happened::NoToken
+        | Happened::Truncated => true,
+        Happened::Empty => false,
+        Happened::Answered(meaning) => match meaning.kind {
+            Kind::ServerError => true,
+            // 529 is a limit; a 503 is a failure, but not where it says when to come back.
+            Kind::Overloaded => {
+                meaning.status >= 500 && meaning.status != 529 && meaning.retry_after.is_none()
+            }
+            _ => false,
+        },
+    }
+}
