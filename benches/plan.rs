@@ -2,10 +2,13 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use overspill::config::load::load_str;
-use overspill::config::snapshot::{Endpoint, Snapshot};
+use overspill::config::snapshot::{Balance, Endpoint, Snapshot, Tier};
+use overspill::health::board::Board;
+use overspill::health::choose::{self, Asker};
 use overspill::routing::plan::plan;
 use overspill::routing::table::{Asked, open_to, serves};
 use std::hint::black_box;
+use std::time::Instant;
 
 /// `routes` routes with a model each, the last with `targets` targets.
 fn snapshot(routes: usize, targets: usize) -> Snapshot {
@@ -42,6 +45,14 @@ fn snapshot(routes: usize, targets: usize) -> Snapshot {
 fn benches(criterion: &mut Criterion) {
     for (routes, targets) in [(1, 2), (50, 5), (50, 200)] {
         let snapshot = snapshot(routes, targets);
+        let now = Instant::now();
+        let board = Board::new(&snapshot, &Board::default(), now);
+        let asker = Asker {
+            balance: Balance::Weighted,
+            sticky: 0,
+            tokens: (100, 100),
+            drawn: (0, 0),
+        };
         let headers = http::HeaderMap::new();
         let asked = Asked {
             path: "/v1/chat/completions",
@@ -59,7 +70,8 @@ fn benches(criterion: &mut Criterion) {
                         let (route, served) = open_to(&snapshot.routes, asked)
                             .find_map(|route| Some((route, serves(route, Some(model))?)))
                             .expect("a route");
-                        plan(route, served, Some(model), Endpoint::Chat, |_| true).len()
+                        let order = |tier: &Tier| choose::order(&board, tier, &asker, now);
+                        plan(route, served, Some(model), Endpoint::Chat, |_| true, order).len()
                     },
                     BatchSize::SmallInput,
                 );

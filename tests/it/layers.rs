@@ -36,16 +36,23 @@ const EXCEPTIONS: [Exception; 1] = [Exception {
 const PURE: [&str; 6] = ["body", "sse", "dialect", "routing", "failover", "pricing"];
 /// Live state takes `now` as an argument, and so does the part of the relay that can be driven
 /// without sockets.
-const CLOCKLESS: [&str; 7] = [
+const CLOCKLESS: [&str; 8] = [
     "access",
     "limits",
     "health",
     "measure",
     "relay::commit",
+    "relay::patience",
     "relay::pump",
     "relay::resume",
 ];
-const PINGORALESS: [&str; 4] = ["relay::commit", "relay::pump", "relay::resume", "simulate"];
+const PINGORALESS: [&str; 5] = [
+    "relay::commit",
+    "relay::patience",
+    "relay::pump",
+    "relay::resume",
+    "simulate",
+];
 
 const IO: [&str; 5] = [
     "tokio",

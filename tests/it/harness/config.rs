@@ -109,6 +109,13 @@ impl Config {
         self
     }
 
+    /// A field of the provider of this name.
+    pub fn on_provider(mut self, name: &str, field: &str, value: &str) -> Config {
+        let mut named = self.providers.iter_mut().filter(|entry| entry.name == name);
+        named.next().expect("such a provider").set(field, value);
+        self
+    }
+
     pub fn without(mut self, field: &str) -> Config {
         let provider = self.providers.last_mut().expect("a provider");
         provider.fields.retain(|(name, _)| name != field);

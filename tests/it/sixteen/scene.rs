@@ -74,7 +74,9 @@ impl Scene {
 
     /// Two tiers, and a fallback of which nobody knows whether it continues messages.
     pub fn config(&self, one: &Provider, two: &Provider, timeouts: &str) -> Config {
+        let breaker = format!("{{ interval: {} }}", self.written(5000));
         Config::spill(one, two)
+            .on_provider("one", "breaker", &breaker)
             .on_route("timeouts", timeouts)
             .on_route("stream", "{ resume: auto }")
             .top("log: { format: json }")
