@@ -136,3 +136,120 @@ fn cheapest(tier: &Tier, asker: &Asker) -> Vec<usize> {
     });
     ranked
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::load_str;
+    use crate::config::snapshot::Snapshot;
+    use crate::failover::Happened;
+    use crate::health::grant::Grant;
+
+    fn snapshot(balance: &str, targets: &[(u32, &str)]) -> Snapshot {
+        let mut text = String::from("auth: off\nproviders:\n");
+        let mut list = String::new();
+        for (index, (weight, price)) in targets.iter().enumerate() {
+            text.push_str(&format!(
+                "  p{index}: {{ base_url: 'http://127.0.0.1:{index}1/v1', auth: none, \
+                 models: {{ m: {{ name: x {price} }} }} }}\n"
+            ));
+            list.push_str(&format!("{{ provider: p{index}, weight: {weight} }}, "));
+        }
+        text.push_str(&format!(
+            "routes: [{{ match: {{ models: [m] }}, balance: {balance}, targets: [{list}] }}]"
+        ));
+        load_str(&text, "test", &|_| None).unwrap().snapshot
+    }
+
+    fn firsts(snapshot: &Snapshot, board: &Board, count: usize, sticky: bool) -> Vec<usize> {
+        let tier = &snapshot.routes[0].models["m"].tiers[0];
+        let now = Instant::now();
+        let mut counts = vec![0; tier.candidates.len()];
+        for turn in 0..count as u64 {
+            let asker = Asker {
+                balance: snapshot.routes[0].balance,
+                sticky: if sticky {
+                    7
+                } else {
+                    turn.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                },
+                tokens: (1000, 1000),
+                drawn: (
+                    turn.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+                    turn.wrapping_mul(0x2545_f491_4f6c_dd1d),
+                ),
+            };
+            match order(board, tier, &asker, now) {
+                Order::From(first) => counts[first] += 1,
+                Order::Ranked(places) => counts[places[0]] += 1,
+            }
+        }
+        counts
+    }
+
+    fn board(snapshot: &Snapshot) -> Board {
+        Board::new(snapshot, &Board::default(), Instant::now())
+    }
+
+    fn open(snapshot: &Snapshot, board: &Board, index: usize) {
+        let target = &snapshot.routes[0].targets[index];
+        for _ in 0..10 {
+            let grant = Grant::take(board, target, Instant::now(), 0, false);
+            grant.unwrap().failed(Instant::now(), &Happened::Reset);
+        }
+    }
+
+    #[test]
+    fn weights_are_exact_and_an_open_targets_share_goes_to_the_others_by_theirs() {
+        let snapshot = snapshot("weighted", &[(4, ""), (1, ""), (5, "")]);
+        let board = board(&snapshot);
+        assert_eq!(firsts(&snapshot, &board, 500, false), [200, 50, 250]);
+        open(&snapshot, &board, 2);
+        let counts = firsts(&snapshot, &board, 500, false);
+        assert_eq!(counts[2], 0);
+        assert!((398..=402).contains(&counts[0]), "{counts:?}");
+    }
+
+    #[test]
+    fn the_cheapest_is_first_and_an_unknown_price_last() {
+        let snapshot = snapshot(
+            "cheapest",
+            &[
+                (1, ""),
+                (1, ", price: { input: 2, output: 2 }"),
+                (1, ", price: { input: 7.3, output: 7.3, currency: CNY }"),
+            ],
+        );
+        assert_eq!(firsts(&snapshot, &board(&snapshot), 10, false), [0, 0, 10]);
+    }
+
+    #[test]
+    fn one_key_has_one_target_and_many_keys_all() {
+        let snapshot = snapshot("sticky", &[(1, ""), (1, ""), (1, "")]);
+        let board = board(&snapshot);
+        let mut one = firsts(&snapshot, &board, 100, true);
+        one.sort_unstable();
+        assert_eq!(one, [0, 0, 100]);
+        let many = firsts(&snapshot, &board, 900, false);
+        assert!(
+            many.iter().all(|count| (200..400).contains(count)),
+            "{many:?}"
+        );
+    }
+
+    #[test]
+    fn the_idle_and_the_quick_come_first() {
+        let snapshot1 = snapshot("least_busy", &[(1, ""), (1, "")]);
+        let board1 = board(&snapshot1);
+        let target = &snapshot1.routes[0].targets[0];
+        let _held = Grant::take(&board1, target, Instant::now(), 0, false).unwrap();
+        assert_eq!(firsts(&snapshot1, &board1, 10, false), [0, 10]);
+        let snapshot2 = snapshot("fastest", &[(1, ""), (1, "")]);
+        let board2 = board(&snapshot2);
+        for (target, millis) in snapshot2.routes[0].targets.iter().zip([900, 20]) {
+            let score = &board2.target(target).unwrap().score;
+            score.first_token(Instant::now(), std::time::Duration::from_millis(millis));
+        }
+        assert_eq!(firsts(&snapshot2, &board2, 10, false), [0, 10]);
+    }
+}

@@ -67,7 +67,6 @@ pub struct Grant {
     breaker: Option<breaker::Attempt>,
     in_flight: InFlight,
     places: [Option<Permit>; 2],
-    told: bool,
 }
 
 /// What stands in a target's way, without taking anything. `regardless`: its breaker does not count.
@@ -153,7 +152,6 @@ impl Grant {
             breaker,
             in_flight: state.score.began(now),
             places,
-            told: false,
         })
     }
 
@@ -170,7 +168,6 @@ impl Grant {
 
     /// The answer is whole. True when this target had been given up and is back.
     pub fn succeeded(&mut self, now: Instant) -> bool {
-        self.told = true;
         let back = self
             .breaker
             .take()
@@ -190,10 +187,11 @@ impl Grant {
 
     /// It came to nothing. True when this made the breaker open.
     pub fn failed(&mut self, now: Instant, happened: &Happened) -> bool {
-        self.told = true;
         if let Happened::Answered(meaning) = happened {
             self.heed(now, meaning);
         }
+        // What was reserved for the answer was not used.
+        self.used(now, 0);
         if !is_targets_fault(happened) {
             return false;
         }
@@ -231,16 +229,6 @@ impl Grant {
     }
 }
 
-/// Nothing was told: the caller left, or the error was its own.
-impl Drop for Grant {
-    fn drop(&mut self) {
-        if !self.told {
-            // Tokens that were reserved and not used come back; the request was one all the same.
-            self.places.iter_mut().for_each(|place| drop(place.take()));
-        }
-    }
-}
-
 /// Callers' errors, limits and refused keys say nothing about a target's health.
 fn is_targets_fault(happened: &Happened) -> bool {
     match happened {
@@ -260,3 +248,6 @@ fn is_targets_fault(happened: &Happened) -> bool {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

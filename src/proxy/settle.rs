@@ -55,6 +55,7 @@ pub fn settle(call: &mut Call, now: Instant) {
         model: tale.asked.take(),
         served: tale.served.take(),
         provider: tale.provider.take(),
+        provider_key: tale.attempts.last().map_or(0, |attempt| attempt.key),
         stream: tale.stream,
         status: tale.status,
         reason,

@@ -30,6 +30,9 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<Arc<str>>,
     pub stream: bool,
+    /// Which of the provider's keys, by its place in the list; the first is not named.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub provider_key: usize,
     /// 0: nothing was answered.
     pub status: u16,
     pub reason: &'static str,
@@ -58,6 +61,10 @@ pub struct Record {
     /// Malformed events were left out of the stream.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub gap: bool,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
