@@ -208,13 +208,7 @@ impl<'a> Cursor<'a> {
 /// What a JSON string says, added to a text. `quoted` has its quotes. False where it says nothing
 /// that is text: the half of a pair, or no UTF-8.
 pub fn say(quoted: &[u8], text: &mut String) -> bool {
-    match string::decode(quoted, quoted.contains(&b'\\')) {
-        Some(said) => {
-            text.push_str(&said);
-            true
-        }
-        None => false,
-    }
+    string::append(quoted, text).is_some()
 }
 
 /// Null, or an empty string, list or object: nothing. White space in a

@@ -480,4 +480,6 @@ fn rename<'e>(edits: &mut Edits<'e>, data: &[u8], glance: &Glance, model: Option
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -99,6 +99,12 @@ impl Splitter {
         self.partial.len()
     }
 
+    /// Memory held, used or not.
+    #[cfg(test)]
+    pub fn capacity(&self) -> usize {
+        self.partial.capacity()
+    }
+
     /// Gives away all that was fed and is no event yet: the end of a stream, or of looking into it.
     pub fn take_tail(&mut self) -> Vec<u8> {
         self.place = Place::LineStart { after_cr: false };

@@ -241,3 +241,86 @@ fn a_different_answer_is_not_joined() {
         assert_eq!(pump.stop(), Some(&Stop::Differs), "{second}");
     }
 }
+
+#[test]
+fn an_end_marker_that_never_went_out_is_not_taken_for_one_that_did() {
+    let mut pump = Pump::new(form());
+    pump.feed(text("one").as_bytes());
+    assert!(!pump.take().is_empty());
+    // It had nothing to say, so that nothing of it goes on.
+    let graft = Graft::prefill(pump.delivered().unwrap());
+    pump.carry_on(graft, 1);
+    pump.feed(DONE.as_bytes());
+    assert!(pump.is_empty());
+    let graft = Graft::prefill(pump.delivered().unwrap());
+    pump.carry_on(graft, 1);
+    let (out, _) = pass(pump, format!("{}{END}", text(" two")).as_bytes(), 9);
+    assert!(out.ends_with(DONE), "{out}");
+}
+
+fn with_end(text: &str, why: &str) -> String {
+    format!(
+        "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":{why}}}]}}\n\n"
+    )
+}
+
+#[test]
+fn an_end_in_every_event_is_none() {
+    let stream = [with_end("a", "\"stop\""), with_end("b", "\"stop\"")].concat();
+    let mut pump = Pump::new(form());
+    pump.feed(stream.as_bytes());
+    assert!(!pump.has_finished() && !pump.is_settled() && !pump.is_whole());
+    pump.end();
+    assert_eq!(pump.stop(), Some(&Stop::Truncated));
+    let (out, pump) = pass(Pump::new(form()), format!("{stream}{DONE}").as_bytes(), 9);
+    assert!(out.ends_with(DONE) && pump.stop() == Some(&Stop::Done));
+    let (_, pump) = pass(Pump::new(form()), with_end("a", "\"null\"").as_bytes(), 9);
+    assert_eq!(pump.stop(), Some(&Stop::Truncated));
+}
+
+#[test]
+fn an_end_with_the_last_content_is_one() {
+    let stream = [text("a"), with_end("b", "\"stop\"")].concat();
+    let mut pump = Pump::new(form());
+    pump.feed(stream.as_bytes());
+    assert!(pump.is_settled() && pump.is_whole());
+    // The whole answer in one event.
+    let (out, _) = pass(Pump::new(form()), with_end("b", "\"stop\"").as_bytes(), 9);
+    assert!(out.ends_with(DONE));
+}
+
+#[test]
+fn whoever_goes_on_had_not_ended() {
+    let mut pump = Pump::new(form());
+    pump.feed(format!("{}{END}", text("a")).as_bytes());
+    assert!(pump.is_settled());
+    pump.feed(text("b").as_bytes());
+    assert!(!pump.is_settled() && !pump.is_whole());
+}
+
+#[test]
+fn the_end_of_one_of_several_is_not_the_end() {
+    let form = || Form {
+        several: true,
+        ..form()
+    };
+    let one = format!("{}{END}", text("a"));
+    let mut pump = Pump::new(form());
+    pump.feed(one.as_bytes());
+    assert!(!pump.is_settled() && !pump.is_whole());
+    let other = one.replace("\"index\":0", "\"index\":1");
+    let (out, pump) = pass(Pump::new(form()), format!("{one}{other}").as_bytes(), 9);
+    assert!(out.ends_with(DONE) && pump.stop() == Some(&Stop::Done));
+    assert!(pump.delivered().is_none());
+}
+
+#[test]
+fn memory_of_a_large_event_is_given_back() {
+    let large = text(&"x".repeat(1 << 20));
+    let mut pump = Pump::new(form());
+    for half in large.as_bytes().chunks(large.len() / 2 + 1) {
+        pump.feed(half);
+    }
+    assert!(pump.take().len() > 1 << 20);
+    assert!(pump.out.capacity() <= KEPT && pump.splitter.capacity() <= 2 * KEPT);
+}
