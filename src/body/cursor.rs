@@ -87,11 +87,16 @@ impl<'a> Cursor<'a> {
     pub fn skip(&mut self) -> Option<Span> {
         match self.peek()? {
             b'"' => self.string(),
-            b'{' => self.object(|inner, _| inner.skip().map(drop)),
-            b'[' => self.array(|inner| inner.skip().map(drop)),
+            b'{' => self.object(|inner, _| inner.pass()),
+            b'[' => self.array(|inner| inner.pass()),
             b'-' | b'0'..=b'9' => self.number(),
             _ => self.word(),
         }
+    }
+
+    /// Passes over one value whose place does not matter.
+    pub fn pass(&mut self) -> Option<()> {
+        self.skip().map(|_| ())
     }
 
     /// A string, its quotes included.
@@ -285,11 +290,13 @@ mod tests {
         let whole = cursor.object(|inner, key| {
             match key {
                 b"model" => model = Some(inner.string()?),
-                b"list" => drop(inner.array(|item| {
-                    kinds.push(item.peek()?);
-                    item.skip().map(drop)
-                })?),
-                _ => drop(inner.skip()?),
+                b"list" => {
+                    inner.array(|item| {
+                        kinds.push(item.peek()?);
+                        item.pass()
+                    })?;
+                }
+                _ => inner.pass()?,
             }
             Some(())
         });

@@ -1,6 +1,6 @@
 //! The beginning of a conversation, which its later turns share.
 
-use super::cursor::{Cursor, Span};
+use super::cursor::Cursor;
 use super::scan::fields;
 
 /// The text of the first system message and the first one after it, as they stand in the body, so
@@ -11,26 +11,20 @@ pub fn first_messages(body: &[u8]) -> Option<&[u8]> {
     let mut cursor = Cursor::new(body.get(list.clone())?);
     let mut end: Option<usize> = None;
     let mut user = false;
-    let read = cursor.array(|inner| {
-        let message = inner.peek()? == b'{' && !user;
-        let span = if message {
-            let mut is_user = false;
-            let span = inner.object(|inner, key| {
-                let value: Span = inner.skip()?;
-                is_user |= key == b"role" && inner.text(&value) == b"\"user\"";
-                Some(())
-            })?;
-            user |= is_user;
-            end = Some(span.end);
-            span
-        } else {
-            inner.skip()?
-        };
-        drop(span);
-        // The rest of a long conversation need not be read.
+    // The rest of a long conversation need not be read: it is broken off after the first message
+    // of the user.
+    let _ = cursor.array(|inner| {
+        if inner.peek()? != b'{' {
+            return inner.pass();
+        }
+        let message = inner.object(|inner, key| {
+            let value = inner.skip()?;
+            user |= key == b"role" && inner.text(&value) == b"\"user\"";
+            Some(())
+        })?;
+        end = Some(message.end);
         (!user).then_some(())
     });
-    drop(read);
     body.get(list.start..list.start + end?)
 }
 

@@ -49,7 +49,7 @@ impl Usage {
                     {
                         return self.object(inner);
                     }
-                    _ => return inner.skip().map(drop),
+                    _ => return inner.pass(),
                 };
                 let value = inner.skip()?;
                 if let Some(count) = count(inner.text(&value)) {

@@ -89,7 +89,7 @@ pub struct Search<'s, 'j> {
 
 /// What came of asking one target in one way.
 enum Asked {
-    CarriesOn(Source, Grant),
+    CarriesOn(Box<(Source, Grant)>),
     /// It does not know how the usage is asked for.
     RefusedUsage,
     /// Not in this way; perhaps in another.
@@ -156,7 +156,8 @@ impl<'j> Search<'_, 'j> {
                         without_usage: !asks,
                     };
                     match self.ask(session, line, step, variant, pump, tale).await? {
-                        Asked::CarriesOn(source, grant) => {
+                        Asked::CarriesOn(carrier) => {
+                            let (source, grant) = *carrier;
                             return Ok(Some((source, grant, way.name())));
                         }
                         Asked::Differs => return Ok(None),
@@ -224,7 +225,7 @@ impl<'j> Search<'_, 'j> {
                 note(metrics, job, step, tale, Came { status, ..came });
                 heed_limits(&grant, &flowing.head);
                 grant.began_to_answer(Instant::now());
-                return Ok(Asked::CarriesOn(flowing.source, grant));
+                return Ok(Asked::CarriesOn(Box::new((flowing.source, grant))));
             }
             Opened::Failed(failed) => {
                 grant.failed(Instant::now(), &failed.happened);

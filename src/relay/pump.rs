@@ -24,6 +24,9 @@ use std::ops::ControlFlow::{self, Break, Continue};
 /// An event larger than this is passed on as it is.
 const LARGEST_EVENT: usize = 16 * 1024 * 1024;
 
+/// A byte order mark: where a stream is one event without an end, it was not taken off yet.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Memory that is used again from one event to the next.
 const KEPT: usize = 64 * 1024;
 
@@ -159,7 +162,12 @@ impl Pump {
         }
         let before = self.out.len();
         let gaps = self.gaps;
-        let last = Event::new(&tail);
+        let mark = if tail.starts_with(MARK) {
+            MARK.len()
+        } else {
+            0
+        };
+        let last = Event::after(mark, &tail);
         // Without data it was about to say something, and did not.
         let flow = match last.data() {
             Some(_) => self.event(&last),

@@ -24,7 +24,7 @@ impl<'a> Event<'a> {
     }
 
     /// Reads the lines after the first `skip` bytes, which hold a byte order mark.
-    pub(super) fn after(skip: usize, raw: &'a [u8]) -> Self {
+    pub fn after(skip: usize, raw: &'a [u8]) -> Self {
         let mut comment = true;
         let mut name = None;
         let mut first = 0..0;

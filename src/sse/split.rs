@@ -297,7 +297,8 @@ pub(super) mod tests {
         let tail = each(long.as_bytes().chunks(4096), |event| {
             payloads.push(event.payload().unwrap());
         });
-        assert_eq!((payloads, tail.len()), (vec![6..6 + (1 << 20)], 0));
+        assert_eq!((payloads.len(), tail.len()), (1, 0));
+        assert_eq!(payloads.first(), Some(&(6..6 + (1 << 20))));
 
         let mut splitter = Splitter::new(10);
         assert_eq!(

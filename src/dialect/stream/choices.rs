@@ -25,7 +25,7 @@ pub fn glance(data: &[u8]) -> Option<Glance> {
                         inner.object(|groq, key| {
                             match key {
                                 b"usage" => nested_usage = object(groq)?,
-                                _ => drop(groq.skip()?),
+                                _ => groq.pass()?,
                             }
                             Some(())
                         })?;
@@ -47,7 +47,7 @@ pub fn glance(data: &[u8]) -> Option<Glance> {
                         let value = inner.skip()?;
                         glance.suspect |= inner.text(&value) == b"\"error\"";
                     }
-                    _ => drop(inner.skip()?),
+                    _ => inner.pass()?,
                 }
                 Some(())
             })?;
@@ -60,7 +60,7 @@ pub fn glance(data: &[u8]) -> Option<Glance> {
 
 fn choice(cursor: &mut Cursor, glance: &mut Glance, usage: &mut Option<Span>) -> Option<()> {
     if cursor.peek()? != b'{' {
-        return cursor.skip().map(drop);
+        return cursor.pass();
     }
     let mut bit = 1;
     let mut ends = false;
@@ -95,7 +95,7 @@ fn choice(cursor: &mut Cursor, glance: &mut Glance, usage: &mut Option<Span>) ->
                 glance.suspect |= !is_harmless(inner.text(&error));
             }
             b"usage" => *usage = object(inner)?,
-            _ => drop(inner.skip()?),
+            _ => inner.pass()?,
         }
         Some(())
     })?;
@@ -136,7 +136,7 @@ fn part(cursor: &mut Cursor, key: &[u8], glance: &mut Glance) -> Option<()> {
             }
             Some(())
         }
-        _ => cursor.skip().map(drop),
+        _ => cursor.pass(),
     }
 }
 

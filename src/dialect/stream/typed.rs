@@ -66,12 +66,12 @@ pub fn glance(types: &Types, data: &[u8]) -> Option<Glance> {
                         b"id" => glance.id = Some(answer.skip()?),
                         b"model" => glance.model = Some(answer.skip()?),
                         b"usage" => glance.usage = Some(answer.skip()?),
-                        _ => drop(answer.skip()?),
+                        _ => answer.pass()?,
                     }
                     Some(())
                 })?;
             }
-            _ => drop(inner.skip()?),
+            _ => inner.pass()?,
         }
         Some(())
     })?;
