@@ -7,7 +7,7 @@ use crate::health::board::{Board, LONGEST_REST, ProviderState, TargetState};
 use crate::health::breaker::{self, Gate};
 use crate::health::keys::Condition;
 use crate::health::speed::InFlight;
-use crate::limits::rates::{Full, Permit, Which};
+use crate::limits::rates::{Full, Permit, Rates, Which};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,9 @@ impl Bar {
     }
 }
 
+/// Under the target's limits and under its provider's.
+type Places = [Option<Permit>; 2];
+
 #[derive(Debug)]
 pub struct Grant {
     target: Arc<TargetState>,
@@ -66,7 +69,7 @@ pub struct Grant {
     pub key: usize,
     breaker: Option<breaker::Attempt>,
     in_flight: InFlight,
-    places: [Option<Permit>; 2],
+    places: Places,
 }
 
 /// What stands in a target's way, without taking anything. `regardless`: its breaker does not count.
@@ -78,23 +81,9 @@ pub fn bar(
     regardless: bool,
 ) -> Option<Bar> {
     let state = board.target(target)?;
-    if state.is_disabled() {
-        return Some(Bar::Disabled);
-    }
-    if let Some(left) = state.cooling.cooling(now) {
-        return Some(Bar::Cooling(left));
-    }
-    if !regardless
-        && let Some(breaker) = &state.breaker
-        && let Gate::Open { left } = breaker.allows(now)
-    {
-        return Some(Bar::Open(left));
-    }
     let provider = board.provider(&target.provider)?;
-    match provider.keys.outlook(now) {
-        Condition::Ready => {}
-        Condition::Limited(left) => return Some(Bar::KeysLimited(left)),
-        Condition::Bad(left) => return Some(Bar::KeysBad(left)),
+    if let Some(bar) = condition(state, now, regardless).or_else(|| keyless(provider, now)) {
+        return Some(bar);
     }
     let rates = [Some(&state.rates), provider.rates.as_ref()];
     rates
@@ -102,6 +91,56 @@ pub fn bar(
         .flatten()
         .find_map(|rates| rates.room(now, tokens).err())
         .map(full)
+}
+
+/// What is known of the target itself.
+fn condition(state: &TargetState, now: Instant, regardless: bool) -> Option<Bar> {
+    if state.is_disabled() {
+        return Some(Bar::Disabled);
+    }
+    if let Some(left) = state.cooling.cooling(now) {
+        return Some(Bar::Cooling(left));
+    }
+    match state.breaker.as_ref()?.allows(now) {
+        Gate::Open { left } if !regardless => Some(Bar::Open(left)),
+        _ => None,
+    }
+}
+
+/// Why its provider has no key to use.
+fn keyless(provider: &ProviderState, now: Instant) -> Option<Bar> {
+    match provider.keys.outlook(now) {
+        Condition::Ready => None,
+        Condition::Limited(left) => Some(Bar::KeysLimited(left)),
+        Condition::Bad(left) => Some(Bar::KeysBad(left)),
+    }
+}
+
+/// All of them or none.
+fn take_places(rates: [Option<&Arc<Rates>>; 2], now: Instant, tokens: u64) -> Result<Places, Bar> {
+    let mut places: Places = [None, None];
+    let mut barred = None;
+    for (place, rates) in places.iter_mut().zip(rates) {
+        match rates.map(|rates| rates.try_take(now, tokens)) {
+            Some(Ok(permit)) => *place = Some(permit),
+            Some(Err(full)) => barred = Some(full),
+            None => {}
+        }
+    }
+    match barred {
+        None => Ok(places),
+        Some(barred) => {
+            give_back(places, now);
+            Err(full(barred))
+        }
+    }
+}
+
+/// Nothing was sent: as if it had never been taken.
+fn give_back(places: Places, now: Instant) {
+    for place in places.into_iter().flatten() {
+        place.never_sent(now);
+    }
 }
 
 fn full(full: Full) -> Bar {
@@ -120,30 +159,26 @@ impl Grant {
         tokens: u64,
         regardless: bool,
     ) -> Result<Grant, Bar> {
-        if let Some(bar) = bar(board, target, now, tokens, regardless) {
-            return Err(bar);
-        }
         let (Some(state), Some(provider)) =
             (board.target(target), board.provider(&target.provider))
         else {
             return Err(Bar::Disabled);
         };
+        if let Some(bar) = condition(state, now, regardless) {
+            return Err(bar);
+        }
         let breaker = match &state.breaker {
             None => None,
             Some(breaker) if regardless => Some(breaker.begin_regardless(now)),
             // Another request has become the probe.
             Some(breaker) => Some(breaker.begin(now).ok_or(Bar::Open(Duration::ZERO))?),
         };
-        let mut places = [None, None];
         let rates = [Some(&state.rates), provider.rates.as_ref()];
-        for (place, rates) in places.iter_mut().zip(rates) {
-            if let Some(rates) = rates {
-                *place = Some(rates.try_take(now, tokens).map_err(full)?);
-            }
-        }
+        let places = take_places(rates, now, tokens)?;
+        // Last: the turn of a refused key that is tried again is not given back.
         let Some(key) = provider.keys.pick(now) else {
-            let left = provider.keys.soonest(now).unwrap_or_default();
-            return Err(Bar::KeysLimited(left));
+            give_back(places, now);
+            return Err(keyless(provider, now).unwrap_or(Bar::KeysLimited(Duration::ZERO)));
         };
         Ok(Grant {
             target: Arc::clone(state),
@@ -189,6 +224,9 @@ impl Grant {
     pub fn failed(&mut self, now: Instant, happened: &Happened) -> bool {
         if let Happened::Answered(meaning) = happened {
             self.heed(now, meaning);
+        }
+        if *happened == Happened::Unreachable {
+            give_back(std::mem::take(&mut self.places), now);
         }
         // What was reserved for the answer was not used.
         self.used(now, 0);

@@ -92,6 +92,12 @@ impl Score {
         self.lock().outcome(now, 1.0);
     }
 
+    /// The average time to the first token, where it was ever measured.
+    pub fn average(&self) -> Option<Duration> {
+        let seconds = self.lock().first_token?.value;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+
     /// It was out of service and is back: what it did before is past, and it is eased in.
     pub fn returned(&self, now: Instant) {
         let mut measured = self.lock();

@@ -1,0 +1,70 @@
+//! `/api/targets`: how each target is, and an operator's switch for it.
+
+use crate::config::snapshot::{Snapshot, Target};
+use crate::health::board::Board;
+use crate::health::breaker::{Gate, State};
+use crate::health::grant::bar;
+use crate::health::keys::Condition;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// All targets, in the order of the configuration.
+pub fn list(snapshot: &Snapshot, board: &Board, now: Instant) -> String {
+    let targets = snapshot
+        .targets()
+        .filter_map(|target| describe(target, board, now));
+    json!({ "targets": targets.collect::<Vec<_>>() }).to_string()
+}
+
+/// Switches a target on or off. False: there is none of this name.
+pub fn switch(board: &Board, id: &str, disabled: bool) -> bool {
+    let target = board.named(id);
+    if let Some(target) = target {
+        target.disable(disabled);
+    }
+    target.is_some()
+}
+
+fn describe(target: &Target, board: &Board, now: Instant) -> Option<Value> {
+    let state = board.target(target)?;
+    let provider = board.provider(&target.provider)?;
+    let bar = bar(board, target, now, 0, false);
+    let breaker = state.breaker.as_ref().map(|breaker| breaker.state(now));
+    let keys = (0..target.provider.keys.len()).map(|index| {
+        let (name, left) = match provider.keys.condition(index, now) {
+            None | Some(Condition::Ready) => ("ready", None),
+            Some(Condition::Limited(left)) => ("limited", Some(left)),
+            Some(Condition::Bad(left)) => ("refused", Some(left)),
+        };
+        json!({ "index": index, "state": name, "left_ms": left.map(millis) })
+    });
+    Some(json!({
+        "id": &*state.id,
+        "provider": &*target.provider.name,
+        "tier": target.tier,
+        "weight": target.weight,
+        // What keeps it from being asked, or nothing.
+        "state": bar.map_or("ok", |bar| bar.label()),
+        "left_ms": bar.and_then(|bar| bar.left()).map(millis),
+        "enabled": !state.is_disabled(),
+        "breaker": breaker.map(|breaker| describe_breaker(breaker, now)),
+        "cooling_ms": state.cooling.cooling(now).map(millis),
+        "in_flight": state.score.in_flight(),
+        "first_token_ms": state.score.average().map(millis),
+        "keys": keys.collect::<Vec<_>>(),
+    }))
+}
+
+fn describe_breaker(state: State, now: Instant) -> Value {
+    let name = match state.gate {
+        Gate::Closed => "closed",
+        Gate::Probe => "half_open",
+        Gate::Open { .. } => "open",
+    };
+    let since = state.since.map(|since| millis(now.saturating_duration_since(since)));
+    json!({ "state": name, "failures": state.failures, "since_ms": since })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
