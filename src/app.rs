@@ -1,8 +1,16 @@
 //! The only place that builds the parts and joins them.
 
-use crate::admin::{Admin, Readiness};
-use crate::config::snapshot::{Listen, Snapshot};
+use crate::admin::Admin;
+use crate::config::load::Loaded;
+use crate::config::snapshot::{Server as Settings, Snapshot};
 use crate::health::board::Board;
+use crate::jobs::certificate::Certificate;
+use crate::jobs::drain::Ending;
+use crate::jobs::keeper::Keeper;
+use crate::jobs::port::Port;
+use crate::jobs::reload::{First, Reloader};
+use crate::jobs::stage::Stage;
+use crate::jobs::upgrade::{self, Inherited, Table};
 use crate::limits::buffers::Buffers;
 use crate::limits::retry_budget::{self, RetryBudget};
 use crate::proxy::door::Door;
@@ -10,20 +18,21 @@ use crate::proxy::service::Gateway;
 use crate::proxy::shared::{Current, Shared};
 use crate::relay::Wires;
 use crate::telemetry::access::{AccessLog, Shape};
-use crate::telemetry::diagnostics;
+use crate::telemetry::diagnostics::{self, Level};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::address::Book;
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use pingora::apps::http_app::HttpServer;
 use pingora::listeners::ListenerConfig;
 use pingora::listeners::tls::TlsSettings;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{RunArgs, Server, ShutdownWatch};
-use pingora::services::background::{BackgroundService, background_service};
+use pingora::server::{RunArgs, Server};
+use pingora::services::background::background_service;
 use pingora::services::listening::Service;
+use std::collections::HashSet;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,32 +43,35 @@ const POOL: usize = 512;
 const READ_BUFFER: usize = 40 * 1024;
 /// Room for a head and a small answer, or for one event, in one write.
 const WRITE_BUFFER: usize = 8 * 1024;
-/// Granted however few the requests are.
-const RETRIES_A_SECOND: u32 = 10;
-/// How often a shutdown looks whether the last request has ended.
-const LOOK: Duration = Duration::from_millis(50);
+/// For the last bytes of the last answer, and the log's last lines.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// What a gateway starts with.
+pub struct Start {
+    pub loaded: Loaded,
+    /// Where the configuration came from, if it can be read again.
+    pub file: Option<PathBuf>,
+    /// The ports are taken over from a gateway that runs.
+    pub upgrade: bool,
+    pub level: Level,
+}
 
 /// Serves until told to stop. Returns only when it could not start, with what to say about it.
-pub fn serve(snapshot: Snapshot) -> Result<std::convert::Infallible, String> {
-    let listen = snapshot.server.listen.clone();
-    let admin = snapshot.server.admin.clone();
-    for address in listen
-        .iter()
-        .map(|listen| listen.address)
-        .chain(admin.iter().map(|admin| admin.address))
-    {
-        check_free(address)?;
-    }
+pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
+    let Loaded {
+        snapshot,
+        warnings,
+        shown,
+    } = start.loaded;
+    let inherited = claim_ports(&snapshot.server, start.upgrade)?;
     let metrics = Metrics::new().map_err(|error| format!("cannot set up metrics: {error}"))?;
-    let metrics = Arc::new(metrics);
-    let shared = share(snapshot, Arc::clone(&metrics))?;
-    let readiness = Arc::new(Readiness::default());
+    let shared = share(snapshot, Arc::new(metrics))?;
+    let stage = Arc::new(Stage::default());
+    let table = Table::default();
 
-    let server = &shared.current.load().snapshot.server.clone();
+    let settings = shared.current.load().snapshot.server.clone();
     let conf = ServerConf {
-        threads: threads(server.threads),
-        grace_period_seconds: Some(server.drain.as_secs()),
-        graceful_shutdown_timeout_seconds: Some(1),
+        threads: threads(settings.threads),
         ..ServerConf::default()
     };
     let mut pingora = Server::new_with_opt_and_conf(None, conf);
@@ -70,56 +82,69 @@ pub fn serve(snapshot: Snapshot) -> Result<std::convert::Infallible, String> {
             shared: Arc::clone(&shared),
         },
     );
-    let door = Door::new(proxy, server.header_timeout, server.keepalive);
+    let door = Door::new(proxy, Arc::clone(&shared), stage.leaving());
     let mut data = Service::new("data".to_owned(), door);
-    for listen in &listen {
-        add_listener(&mut data, listen)?;
-    }
-    pingora.add_service(data);
-    if let Some(admin) = &admin {
+    let certificates = add_listeners(&mut data, &settings)?;
+    pingora.add_service(Port {
+        service: data,
+        closed: stage.data_closed(),
+        inherited: Arc::clone(&inherited),
+        table: table.clone(),
+    });
+    let first = First {
+        file: start.file,
+        shown,
+        warnings,
+    };
+    let reloader = Reloader::new(first, Arc::clone(&shared), start.level, certificates);
+    let reloader = Arc::new(reloader);
+    if let Some(admin) = &settings.admin {
         let port = Admin {
-            token: admin.token.clone(),
-            metrics,
-            buffers: Arc::clone(&shared.buffers),
-            readiness: Arc::clone(&readiness),
+            shared: Arc::clone(&shared),
+            stage: Arc::clone(&stage),
+            reloader: Arc::clone(&reloader),
         };
         let mut service = Service::new("admin".to_owned(), HttpServer::new_app(port));
         service.threads = Some(1);
         service.add_tcp(&admin.address.to_string());
-        pingora.add_service(service);
+        pingora.add_service(Port {
+            service,
+            closed: stage.admin_closed(),
+            inherited,
+            table: table.clone(),
+        });
     }
     let keeper = Keeper {
-        shared,
-        readiness,
-        listen: listen.iter().map(|listen| listen.address).collect(),
+        stage: Arc::clone(&stage),
+        reloader,
+        listen: settings.listen.iter().map(|one| one.address).collect(),
     };
     let mut keeper = background_service("keeper", keeper);
     keeper.threads = Some(1);
     pingora.add_service(keeper);
-    pingora.run(RunArgs::default());
-    // Pingora came to its own end: the grace period is over.
+    let ending = Ending {
+        shared,
+        stage,
+        table,
+    };
+    pingora.run(RunArgs {
+        shutdown_signal: Box::new(ending),
+    });
+    std::thread::sleep(LAST_WORDS);
     std::process::exit(0)
 }
 
 fn share(snapshot: Snapshot, metrics: Arc<Metrics>) -> Result<Arc<Shared>, String> {
-    let access = if snapshot.log.level >= tracing::Level::INFO {
-        let shape = if diagnostics::is_json(&snapshot.log) {
-            Shape::Json
-        } else {
-            Shape::Text
-        };
-        let log = AccessLog::start(shape, metrics.log_lines_dropped.clone())
-            .map_err(|error| format!("cannot start the log: {error}"))?;
-        Some(log)
+    let shape = if diagnostics::is_json(&snapshot.log) {
+        Shape::Json
     } else {
-        None
+        Shape::Text
     };
+    let access = AccessLog::start(shape, metrics.log_lines_dropped.clone())
+        .map_err(|error| format!("cannot start the log: {error}"))?;
     let pool = POOL * threads(snapshot.server.threads);
     let now = Instant::now();
-    let budget = retry_budget::Settings {
-        share: snapshot.server.retry_budget,
-        floor: RETRIES_A_SECOND,
-    };
+    let budget = retry_budget::Settings::of_share(snapshot.server.retry_budget);
     Ok(Arc::new(Shared {
         wires: Wires::new(Book::new(&snapshot.providers), pool),
         buffers: Buffers::within(snapshot.server.buffers, snapshot.server.max_body),
@@ -130,6 +155,27 @@ fn share(snapshot: Snapshot, metrics: Arc<Metrics>) -> Result<Arc<Shared>, Strin
     }))
 }
 
+/// The sockets that a running gateway hands over, when this one is its successor. All other
+/// addresses must be free.
+fn claim_ports(settings: &Settings, upgrade: bool) -> Result<Inherited, String> {
+    let data = settings.listen.iter().map(|listen| listen.address);
+    let admin = settings.admin.iter().map(|admin| admin.address);
+    let addresses: Vec<SocketAddr> = data.chain(admin).collect();
+    let named: HashSet<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    let inherited = if upgrade {
+        upgrade::inherit(settings, &named)?
+    } else {
+        Inherited::default()
+    };
+    for address in addresses {
+        let shown = address.to_string();
+        if !inherited.iter().any(|(taken, _)| *taken == shown) {
+            check_free(address)?;
+        }
+    }
+    Ok(inherited)
+}
+
 /// Pingora would end the process with a panic: this ends it with a sentence.
 fn check_free(address: SocketAddr) -> Result<(), String> {
     TcpListener::bind(address)
@@ -137,23 +183,28 @@ fn check_free(address: SocketAddr) -> Result<(), String> {
         .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
-fn add_listener(data: &mut Service<Door>, listen: &Listen) -> Result<(), String> {
-    let address = listen.address.to_string();
-    let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
-    let Some(tls) = &listen.tls else {
-        data.add_listener(ListenerConfig::tcp(address).l4_buffer(buffers));
-        return Ok(());
-    };
-    let (cert, key) = (tls.cert.to_string_lossy(), tls.key.to_string_lossy());
-    let mut settings = TlsSettings::intermediate(&cert, &key)
-        .map_err(|error| format!("cannot use {cert} and {key} for {address}: {error}"))?;
-    settings.enable_h2();
-    data.add_listener(
-        ListenerConfig::tcp(address)
-            .tls(settings)
-            .l4_buffer(buffers),
-    );
-    Ok(())
+/// The certificates that the listeners show.
+fn add_listeners(
+    data: &mut Service<Door>,
+    settings: &Settings,
+) -> Result<Vec<Arc<Certificate>>, String> {
+    let mut certificates = Vec::new();
+    for listen in &settings.listen {
+        let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+        let mut config = ListenerConfig::tcp(listen.address.to_string());
+        if let Some(files) = &listen.tls {
+            let certificate = Certificate::load(files.clone())?;
+            // The paths count for nothing beside a resolver.
+            let mut tls = TlsSettings::intermediate("", "")
+                .map_err(|error| format!("cannot set up TLS for {}: {error}", listen.address))?;
+            tls.set_cert_resolver(Arc::clone(&certificate) as _);
+            tls.enable_h2();
+            config = config.tls(tls);
+            certificates.push(certificate);
+        }
+        data.add_listener(config.l4_buffer(buffers));
+    }
+    Ok(certificates)
 }
 
 fn threads(configured: usize) -> usize {
@@ -161,60 +212,4 @@ fn threads(configured: usize) -> usize {
         return configured;
     }
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Says when the gateway is ready, and ends it when told to, as soon as nothing is in flight.
-struct Keeper {
-    shared: Arc<Shared>,
-    readiness: Arc<Readiness>,
-    listen: Vec<SocketAddr>,
-}
-
-#[async_trait]
-impl BackgroundService for Keeper {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        for address in &self.listen {
-            while tokio::net::TcpStream::connect(reachable(*address))
-                .await
-                .is_err()
-            {
-                tokio::time::sleep(LOOK).await;
-            }
-        }
-        self.readiness.set(true);
-        tracing::info!(listen = ?self.listen, "serving");
-        while !*shutdown.borrow() {
-            if shutdown.changed().await.is_err() {
-                break;
-            }
-        }
-        self.readiness.set(false);
-        let in_flight = &self.shared.metrics.in_flight;
-        tracing::info!(
-            in_flight = in_flight.get(),
-            "stopping when the last request has ended"
-        );
-        // Requests whose heads are just being read are given a moment to be counted.
-        tokio::time::sleep(LOOK).await;
-        while in_flight.get() > 0 {
-            tokio::time::sleep(LOOK).await;
-        }
-        // The last bytes of the last answer, and the log's last lines.
-        tokio::time::sleep(LOOK).await;
-        tracing::info!("stopped");
-        std::process::exit(0)
-    }
-}
-
-/// Where a listener on all addresses can be reached from here.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        let local = if address.is_ipv4() {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        };
-        return SocketAddr::new(local, address.port());
-    }
-    address
 }

@@ -34,6 +34,7 @@ pub mod relay;
 pub mod upstream;
 
 pub mod admin;
+pub mod jobs;
 pub mod mock;
 pub mod proxy;
 

@@ -1,73 +1,112 @@
-//! The admin port: health and metrics. Never on the data port.
+//! The admin port: health, metrics and the configuration. Never on the data port.
 
-use crate::config::secret::Secret;
-use crate::limits::buffers::Buffers;
-use crate::telemetry::metrics::Metrics;
+mod config;
+mod targets;
+
+use crate::jobs::reload::Reloader;
+use crate::jobs::stage::Stage;
+use crate::proxy::shared::Shared;
+use crate::routing::table;
 use async_trait::async_trait;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Whether new requests are welcome.
-#[derive(Debug, Default)]
-pub struct Readiness(AtomicBool);
-
-impl Readiness {
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
-    }
-
-    pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
+use std::time::Instant;
 
 pub struct Admin {
-    pub token: Option<Secret>,
-    pub metrics: Arc<Metrics>,
-    pub buffers: Arc<Buffers>,
-    pub readiness: Arc<Readiness>,
+    pub shared: Arc<Shared>,
+    pub stage: Arc<Stage>,
+    pub reloader: Arc<Reloader>,
 }
 
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
+        let path = head.uri.path();
         let reads = matches!(head.method, Method::GET | Method::HEAD);
-        match head.uri.path() {
-            "/health/live" | "/livez" | "/health/ready" | "/readyz" | "/metrics" if !reads => text(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "this path takes GET alone\n",
-            ),
-            "/health/live" | "/livez" => text(StatusCode::OK, "live\n"),
-            "/health/ready" | "/readyz" if self.readiness.is_ready() => {
-                text(StatusCode::OK, "ready\n")
+        match path {
+            "/health/live" | "/livez" | "/health/ready" | "/readyz" | "/metrics"
+            | "/api/config" | "/api/targets"
+                if !reads =>
+            {
+                not_allowed("GET")
             }
+            "/api/reload" if head.method != Method::POST => not_allowed("POST"),
+            "/health/live" | "/livez" => text(StatusCode::OK, "live\n"),
+            "/health/ready" | "/readyz" if self.stage.is_ready() => text(StatusCode::OK, "ready\n"),
             "/health/ready" | "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
             _ if !self.lets_in(&head.headers) => text(
                 StatusCode::UNAUTHORIZED,
                 "send the admin token as a bearer\n",
             ),
-            "/metrics" => {
-                let held = i64::try_from(self.buffers.used()).unwrap_or(i64::MAX);
-                self.metrics.buffers.set(held);
-                answer(
-                    StatusCode::OK,
-                    "text/plain; version=0.0.4; charset=utf-8",
-                    self.metrics.render(),
-                )
+            "/metrics" => self.metrics(),
+            "/api/config" => config::show(&self.reloader).await,
+            "/api/reload" => config::reload(&self.reloader).await,
+            "/api/targets" => self.targets(),
+            _ if path.starts_with("/api/targets/") && head.method != Method::POST => {
+                not_allowed("POST")
             }
-            _ => text(StatusCode::NOT_FOUND, "nothing is served here\n"),
+            _ => match path.strip_prefix("/api/targets/").and_then(switch) {
+                Some((id, disabled)) => self.switch(&id, disabled),
+                None => text(StatusCode::NOT_FOUND, "nothing is served here\n"),
+            },
         }
     }
 }
 
+/// `main/one/disable`: which target, and whether it is to be off.
+fn switch(below: &str) -> Option<(String, bool)> {
+    let (id, word) = below.rsplit_once('/')?;
+    let disabled = match word {
+        "enable" => false,
+        "disable" => true,
+        _ => return None,
+    };
+    Some((table::unescaped(id), disabled))
+}
+
 impl Admin {
+    fn metrics(&self) -> Response<Vec<u8>> {
+        let metrics = &self.shared.metrics;
+        let held = i64::try_from(self.shared.buffers.used()).unwrap_or(i64::MAX);
+        metrics.buffers.set(held);
+        let current = self.shared.current.load();
+        targets::measure(metrics, &current.board, Instant::now());
+        answer(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            metrics.render(),
+        )
+    }
+
+    fn targets(&self) -> Response<Vec<u8>> {
+        let current = self.shared.current.load();
+        let list = targets::list(&current.snapshot, &current.board, Instant::now());
+        answer(StatusCode::OK, "application/json", list.into_bytes())
+    }
+
+    fn switch(&self, id: &str, disabled: bool) -> Response<Vec<u8>> {
+        let current = self.shared.current.load();
+        if !targets::switch(&current.board, id, disabled) {
+            return text(
+                StatusCode::NOT_FOUND,
+                "no such target: /api/targets lists their ids\n",
+            );
+        }
+        tracing::warn!(
+            "target {id} was switched {}",
+            if disabled { "off" } else { "on" }
+        );
+        self.targets()
+    }
+
     fn lets_in(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else {
+        let current = self.shared.current.load();
+        let admin = current.snapshot.server.admin.as_ref();
+        let Some(token) = admin.and_then(|admin| admin.token.as_ref()) else {
             return true;
         };
         let presented = headers
@@ -78,6 +117,14 @@ impl Admin {
             Sha256::digest(presented) == Sha256::digest(token.expose().as_bytes())
         })
     }
+}
+
+fn not_allowed(method: &'static str) -> Response<Vec<u8>> {
+    let message = format!("this path takes {method} alone\n");
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, &message);
+    let allowed = http::HeaderValue::from_static(method);
+    response.headers_mut().insert(header::ALLOW, allowed);
+    response
 }
 
 fn text(status: StatusCode, text: &str) -> Response<Vec<u8>> {

@@ -5,6 +5,7 @@ use crate::health::board::Board;
 use crate::health::breaker::{Gate, State};
 use crate::health::grant::bar;
 use crate::health::keys::Condition;
+use crate::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,33 @@ pub fn switch(board: &Board, id: &str, disabled: bool) -> bool {
         target.disable(disabled);
     }
     target.is_some()
+}
+
+/// The state of all targets as metrics, as it is now; those that are gone leave none behind.
+pub fn measure(metrics: &Metrics, board: &Board, now: Instant) {
+    metrics.target_open.reset();
+    metrics.target_cooling.reset();
+    metrics.target_in_flight.reset();
+    for target in board.targets() {
+        let open = target
+            .breaker
+            .as_ref()
+            .is_some_and(|breaker| breaker.allows(now) != Gate::Closed);
+        let cooling = target.cooling.cooling(now).is_some();
+        let name = [&*target.id];
+        metrics
+            .target_open
+            .with_label_values(&name)
+            .set(open.into());
+        metrics
+            .target_cooling
+            .with_label_values(&name)
+            .set(cooling.into());
+        metrics
+            .target_in_flight
+            .with_label_values(&name)
+            .set(target.score.in_flight().into());
+    }
 }
 
 fn describe(target: &Target, board: &Board, now: Instant) -> Option<Value> {
@@ -61,7 +89,9 @@ fn describe_breaker(state: State, now: Instant) -> Value {
         Gate::Probe => "half_open",
         Gate::Open { .. } => "open",
     };
-    let since = state.since.map(|since| millis(now.saturating_duration_since(since)));
+    let since = state
+        .since
+        .map(|since| millis(now.saturating_duration_since(since)));
     json!({ "state": name, "failures": state.failures, "since_ms": since })
 }
 

@@ -18,7 +18,7 @@ pub fn run(listen: SocketAddr, admin: SocketAddr) -> ExitCode {
     match load::load_str(&text, "demo", &|_| None) {
         Ok(loaded) => {
             println!("{}", greeting(listen, admin));
-            serve::start(loaded)
+            serve::start(loaded, None, false)
         }
         Err(problems) => {
             for problem in problems {

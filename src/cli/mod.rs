@@ -30,6 +30,9 @@ enum Command {
         /// The configuration file
         #[arg(short, long, default_value = "overspill.yaml")]
         config: PathBuf,
+        /// Take the ports over from a gateway that runs and is sent SIGQUIT
+        #[arg(long)]
+        upgrade: bool,
     },
     /// Check a configuration file and say everything that is wrong with it
     Check {
@@ -76,7 +79,7 @@ pub fn run() -> ExitCode {
         }
     };
     match line.command {
-        Command::Serve { config } => serve::run(&config),
+        Command::Serve { config, upgrade } => serve::run(&config, upgrade),
         Command::Check { file } => check::run(&file),
         Command::Demo { listen, admin } => demo::run(listen, admin),
         Command::Mock {

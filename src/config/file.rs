@@ -41,6 +41,7 @@ pub struct Server {
     pub keepalive: Option<Time>,
     pub drain: Option<Time>,
     pub retry_budget: Option<Percent>,
+    pub upgrade_socket: Option<String>,
 }
 
 /// Also written as the address alone.

@@ -6,11 +6,13 @@ use crate::config::file;
 use crate::config::parse::{MAX_BYTES, parse};
 use crate::config::problem::{Problem, Report};
 use crate::config::reference::Surroundings;
+use crate::config::shown::shown;
 use crate::config::snapshot::Snapshot;
+use crate::config::standing;
 use crate::config::validate::{Context, validate};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub use crate::config::reference::Environment;
@@ -19,6 +21,8 @@ pub use crate::config::reference::Environment;
 pub struct Loaded {
     pub snapshot: Snapshot,
     pub warnings: Vec<Problem>,
+    /// The file as JSON that anyone may see.
+    pub shown: serde_json::Value,
 }
 
 /// Beyond this many errors the rest is not looked for.
@@ -26,6 +30,37 @@ const MAX_ERRORS: usize = 100;
 
 /// Relative paths inside the file begin at the file's own directory.
 pub fn load(path: &Path, env: Environment<'_>) -> Result<Loaded, Vec<Problem>> {
+    load_beside(path, env, None)
+}
+
+/// For a gateway that runs: what it cannot change keeps its value, with a warning.
+pub fn reload(
+    path: &Path,
+    env: Environment<'_>,
+    running: &Snapshot,
+) -> Result<Loaded, Vec<Problem>> {
+    load_beside(path, env, Some(running))
+}
+
+/// The file itself, and those that its references name.
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    let mut files = vec![path.to_owned()];
+    let text = read_bounded(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let named = text.split("${file:").skip(1);
+    files.extend(
+        named
+            .filter_map(|rest| rest.split_once('}'))
+            .map(|(named, _)| directory(path).join(named)),
+    );
+    files
+}
+
+fn load_beside(
+    path: &Path,
+    env: Environment<'_>,
+    running: Option<&Snapshot>,
+) -> Result<Loaded, Vec<Problem>> {
     let name = path.display().to_string();
     let text = match read_bounded(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
@@ -38,13 +73,13 @@ pub fn load(path: &Path, env: Environment<'_>) -> Result<Loaded, Vec<Problem>> {
             )]);
         }
     };
-    let directory = path.parent().unwrap_or(Path::new(""));
-    read(
-        &text,
-        &name,
-        Surroundings { env, directory },
-        Date::of(SystemTime::now()),
-    )
+    let directory = directory(path);
+    let around = Surroundings { env, directory };
+    read_beside(&text, &name, around, Date::of(SystemTime::now()), running)
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 /// For a configuration that is no file. Relative paths begin at the working directory.
@@ -63,6 +98,16 @@ pub fn read(
     around: Surroundings<'_>,
     today: Date,
 ) -> Result<Loaded, Vec<Problem>> {
+    read_beside(text, file_name, around, today, None)
+}
+
+fn read_beside(
+    text: &str,
+    file_name: &str,
+    around: Surroundings<'_>,
+    today: Date,
+    running: Option<&Snapshot>,
+) -> Result<Loaded, Vec<Problem>> {
     let (root, problems) = parse(text, file_name, around).map_err(|problem| vec![*problem])?;
     let mut report = Report::new(file_name, root, problems);
     let Some(file) = decode_all(&mut report) else {
@@ -72,10 +117,16 @@ pub fn read(
         directory: around.directory,
         today,
     };
-    let snapshot = validate(file, &mut report, context);
-    report
-        .finish()
-        .map(|warnings| Loaded { snapshot, warnings })
+    let mut snapshot = validate(file, &mut report, context);
+    if let Some(running) = running {
+        standing::keep(&mut report, &mut snapshot, running);
+    }
+    let shown = shown(&report.root);
+    report.finish().map(|warnings| Loaded {
+        snapshot,
+        warnings,
+        shown,
+    })
 }
 
 /// A byte more than is allowed is enough to know.

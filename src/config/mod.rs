@@ -20,6 +20,8 @@ mod parse;
 mod place;
 mod reference;
 mod shape;
+mod shown;
+mod standing;
 mod suggest;
 mod validate;
 mod words;

@@ -206,7 +206,7 @@ impl Report {
     }
 }
 
-fn is_secret(segment: &Segment) -> bool {
+pub fn is_secret(segment: &Segment) -> bool {
     matches!(segment, Segment::Key(key) if SECRET_KEYS.contains(&&**key))
 }
 
@@ -245,7 +245,7 @@ pub fn shortened(text: &str) -> String {
     shown
 }
 
-fn collect_secrets(node: &Node, below: bool, secrets: &mut Vec<String>) {
+pub fn collect_secrets(node: &Node, below: bool, secrets: &mut Vec<String>) {
     match &node.content {
         Content::Scalar(scalar) if below && scalar.text.len() >= SHORTEST_SECRET => {
             secrets.push(scalar.text.to_string());

@@ -50,15 +50,18 @@ pub struct Server {
     pub drain: Duration,
     /// The share of recent requests that retries at a failing target may add, from 0 to 1.
     pub retry_budget: f64,
+    /// Where a successor is given the listening sockets. None: at a path made from the first
+    /// address.
+    pub upgrade_socket: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
     pub address: SocketAddr,
     pub tls: Option<ListenTls>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenTls {
     pub cert: PathBuf,
     pub key: PathBuf,

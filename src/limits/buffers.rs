@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// All request bodies in memory together.
 #[derive(Debug)]
 pub struct Buffers {
-    limit: usize,
+    limit: AtomicUsize,
     used: AtomicUsize,
 }
 
@@ -19,13 +19,18 @@ const ASIDE: usize = 24 * 1024 * 1024;
 impl Buffers {
     /// For bodies and the connections they come by, and always for one body of the largest size.
     pub fn within(limit: usize, largest: usize) -> Arc<Buffers> {
-        let aside = if limit / 8 >= ASIDE { ASIDE } else { 0 };
-        Buffers::new((limit - aside).max(largest))
+        Buffers::new(for_bodies(limit, largest))
+    }
+
+    /// Another limit from now on. What is held beyond it is held to its end.
+    pub fn resize(&self, limit: usize, largest: usize) {
+        let limit = for_bodies(limit, largest);
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     pub fn new(limit: usize) -> Arc<Buffers> {
         Arc::new(Buffers {
-            limit,
+            limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
         })
     }
@@ -35,9 +40,10 @@ impl Buffers {
     }
 
     fn take(&self, bytes: usize) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|&sum| sum <= self.limit)
+                used.checked_add(bytes).filter(|&sum| sum <= limit)
             })
             .is_ok()
     }
@@ -45,6 +51,11 @@ impl Buffers {
     fn give_back(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
+}
+
+fn for_bodies(limit: usize, largest: usize) -> usize {
+    let aside = if limit / 8 >= ASIDE { ASIDE } else { 0 };
+    (limit - aside).max(largest)
 }
 
 /// Why a body can not grow further.
@@ -207,9 +218,20 @@ mod tests {
     #[test]
     fn a_generous_limit_pays_for_connections_too_but_the_largest_body_fits() {
         let mib = 1 << 20;
-        assert_eq!(Buffers::within(256 * mib, 32 * mib).limit, 232 * mib);
-        assert_eq!(Buffers::within(2 * mib, mib).limit, 2 * mib);
-        assert_eq!(Buffers::within(200 * mib, 200 * mib).limit, 200 * mib);
+        assert_eq!(for_bodies(256 * mib, 32 * mib), 232 * mib);
+        assert_eq!(for_bodies(2 * mib, mib), 2 * mib);
+        assert_eq!(for_bodies(200 * mib, 200 * mib), 200 * mib);
+    }
+
+    #[test]
+    fn a_smaller_limit_takes_nothing_back() {
+        let buffers = Buffers::new(1000);
+        let held = Reservation::new(&buffers, 800).unwrap();
+        buffers.resize(500, 100);
+        assert!(Reservation::new(&buffers, 1).is_none());
+        drop(held);
+        assert!(Reservation::new(&buffers, 501).is_none());
+        assert!(Reservation::new(&buffers, 500).is_some());
     }
 
     #[test]

@@ -12,6 +12,18 @@ pub struct Settings {
     pub floor: u32,
 }
 
+/// Granted however few the requests are.
+const RETRIES_A_SECOND: u32 = 10;
+
+impl Settings {
+    pub fn of_share(share: f64) -> Settings {
+        Settings {
+            share,
+            floor: RETRIES_A_SECOND,
+        }
+    }
+}
+
 /// Recent is the last ten seconds.
 const SLOT: Duration = Duration::from_millis(100);
 const SLOTS: usize = 100;

@@ -1,6 +1,7 @@
 //! The first moments of a connection: what it speaks, and that it speaks at all.
 
 use crate::proxy::service::Gateway;
+use crate::proxy::shared::Shared;
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
@@ -20,48 +21,74 @@ const PREFACE: usize = 24;
 const H2_STREAM_WINDOW: u32 = 1024 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
-pub struct Door {
-    header_timeout: Duration,
+/// What a connection is given, by the configuration that it began with.
+#[derive(Clone, Copy)]
+struct Patience {
+    header: Duration,
     keepalive: Duration,
+}
+
+pub struct Door {
     proxy: Arc<HttpProxy<Gateway>>,
+    shared: Arc<Shared>,
+    /// True once callers are asked to leave, which is before the port closes.
+    leaving: ShutdownWatch,
 }
 
 impl Door {
-    pub fn new(proxy: HttpProxy<Gateway>, header_timeout: Duration, keepalive: Duration) -> Door {
+    pub fn new(proxy: HttpProxy<Gateway>, shared: Arc<Shared>, leaving: ShutdownWatch) -> Door {
         let proxy = Arc::new(proxy);
         Door {
-            header_timeout,
-            keepalive,
             proxy,
+            shared,
+            leaving,
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        let current = self.shared.current.load();
+        let server = &current.snapshot.server;
+        Patience {
+            header: server.header_timeout,
+            keepalive: server.keepalive,
         }
     }
 
     /// One request after the other. Until the first is there, the connection has the time of a
     /// head; `early_request_filter` gives it that of an idle one.
-    async fn http1(&self, stream: Stream, shutdown: &ShutdownWatch) {
+    async fn http1(&self, stream: Stream, patience: Patience) {
+        let leaving = &self.leaving;
         let mut session = ServerSession::new_http1(stream);
-        let wait = whole_seconds(self.header_timeout);
-        session.set_keepalive((!*shutdown.borrow()).then_some(wait));
-        let mut left = self.proxy.process_new_http(session, shutdown).await;
+        let wait = whole_seconds(patience.header);
+        session.set_keepalive((!*leaving.borrow()).then_some(wait));
+        let mut left = self.proxy.process_new_http(session, leaving).await;
         while let Some(reused) = left {
             let (stream, settings) = reused.consume();
             let mut session = ServerSession::new_http1(stream);
             if let Some(settings) = settings {
                 settings.apply_to_session(&mut session);
             }
-            left = self.proxy.process_new_http(session, shutdown).await;
+            left = self.proxy.process_new_http(session, leaving).await;
         }
     }
 
     /// HTTP/2 connections are told apart: one that never sends a request is closed.
-    async fn http2(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let speaker = Speaker::new(&self.proxy, self.keepalive);
+    async fn http2(
+        &self,
+        stream: Stream,
+        patience: Patience,
+        closed: &ShutdownWatch,
+    ) -> Option<Stream> {
+        // Asked to leave before its first request, a caller would have come for nothing.
+        let late = *self.leaving.borrow();
+        let leaving = if late { closed } else { &self.leaving };
+        let speaker = Speaker::new(&self.proxy, patience.keepalive);
         let speaker = Arc::new(speaker);
-        let served = speaker.process_new(stream, shutdown);
+        let served = speaker.process_new(stream, leaving);
         tokio::pin!(served);
         tokio::select! {
             stream = &mut served => return stream,
-            () = sleep(self.header_timeout) => {}
+            () = sleep(patience.header) => {}
         }
         if speaker.asked.load(Ordering::Relaxed) {
             served.await
@@ -76,33 +103,34 @@ impl ServerApp for Door {
     async fn process_new(
         self: &Arc<Self>,
         mut stream: Stream,
-        shutdown: &ShutdownWatch,
+        closed: &ShutdownWatch,
     ) -> Option<Stream> {
+        let patience = self.patience();
         // With TLS the protocol was agreed on in the handshake.
         if stream.get_ssl_digest().is_some() {
             return match stream.selected_alpn_proto() {
-                Some(ALPN::H2) => self.http2(stream, shutdown).await,
+                Some(ALPN::H2) => self.http2(stream, patience, closed).await,
                 _ => {
-                    self.http1(stream, shutdown).await;
+                    self.http1(stream, patience).await;
                     None
                 }
             };
         }
         let mut first = [0; FIRST.len()];
-        timeout(self.header_timeout, stream.try_peek(&mut first))
+        timeout(patience.header, stream.try_peek(&mut first))
             .await
             .ok()?
             .ok()?;
         if first != FIRST {
-            self.http1(stream, shutdown).await;
+            self.http1(stream, patience).await;
             return None;
         }
         let mut preface = [0; PREFACE];
-        timeout(self.header_timeout, stream.try_peek(&mut preface))
+        timeout(patience.header, stream.try_peek(&mut preface))
             .await
             .ok()?
             .ok()?;
-        self.http2(stream, shutdown).await
+        self.http2(stream, patience, closed).await
     }
 
     async fn cleanup(&self) {

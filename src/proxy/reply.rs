@@ -82,9 +82,17 @@ const PIECE: usize = 64 * 1024;
 
 /// Of all writes to a caller Pingora bounds those of bodies alone.
 pub async fn write_head(session: &mut Session, head: ResponseHeader) -> pingora::Result<()> {
+    part_at_the_end(session);
     let down = &mut session.downstream_session;
     let patience = down.get_write_timeout();
     bounded(patience, down.write_response_header(Box::new(head))).await
+}
+
+/// A request that began before the end was near: its connection ends with it, and it is told so.
+pub fn part_at_the_end(session: &mut Session) {
+    if session.is_process_shutting_down() {
+        session.downstream_session.set_keepalive(None);
+    }
 }
 
 pub async fn write_body(session: &mut Session, mut body: Bytes) -> pingora::Result<()> {

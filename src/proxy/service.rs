@@ -94,6 +94,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         call: &mut Call,
     ) -> pingora::Result<()> {
+        reply::part_at_the_end(session);
         passthrough::rewrite_response(session, call, response)
     }
 

@@ -40,12 +40,12 @@ pub fn settle(call: &mut Call, now: Instant) {
             .overhead
             .observe(tale.overhead.as_secs_f64());
     }
-    let Some(access) = &call.shared.access else {
+    if call.snapshot.log.level < tracing::Level::INFO {
         return;
-    };
+    }
     let trace = tale.trace();
     let (usage, estimated) = tale.usage();
-    access.write(Record {
+    call.shared.access.write(Record {
         time_ms: call.began.duration_since(UNIX_EPOCH).map_or(0, millis),
         request_id: std::mem::take(&mut tale.request_id),
         method: std::mem::take(&mut call.method),

@@ -31,6 +31,5 @@ pub struct Shared {
     pub wires: Wires,
     pub buffers: Arc<Buffers>,
     pub metrics: Arc<Metrics>,
-    /// None where the level says that nobody reads it.
-    pub access: Option<AccessLog>,
+    pub access: AccessLog,
 }

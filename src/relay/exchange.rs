@@ -23,7 +23,7 @@ const STALE: Duration = Duration::from_secs(3);
 
 /// What is sent, and how long the answer may take.
 pub struct Request<'a> {
-    pub provider: &'a Provider,
+    pub provider: &'a Arc<Provider>,
     pub endpoint: Endpoint,
     pub outline: Outline<'a>,
     pub body: Pieces,

@@ -33,7 +33,7 @@ pub fn request<'a>(
     variant: Variant,
     deadline: Instant,
 ) -> (Request<'a>, bool) {
-    let provider = &*step.candidate.target.provider;
+    let provider = &step.candidate.target.provider;
     let asks = !variant.without_usage && asks_in_callers_stead(wires, job, step);
     let base_path = match &provider.prefill_path {
         Some(path) if variant.continuing.is_some() => path,

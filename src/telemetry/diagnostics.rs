@@ -15,17 +15,38 @@ fn filter(log: &Log) -> EnvFilter {
     ))
 }
 
+/// Changes the level of a log that is installed.
+pub struct Level(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl Level {
+    pub fn follow(&self, log: &Log) {
+        (self.0)(filter(log));
+    }
+}
+
 /// Installs the log. A second call (tests that start several gateways) changes nothing.
-pub fn install(log: &Log) {
+pub fn install(log: &Log) -> Level {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(log))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    let _ = if is_json(log) {
-        builder.json().try_init()
+    if is_json(log) {
+        let builder = builder.json().with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = builder.try_init();
+        Level(Box::new(move |filter| report(handle.reload(filter))))
     } else {
-        builder.with_target(false).try_init()
-    };
+        let builder = builder.with_target(false).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = builder.try_init();
+        Level(Box::new(move |filter| report(handle.reload(filter))))
+    }
+}
+
+fn report(changed: Result<(), tracing_subscriber::reload::Error>) {
+    if let Err(error) = changed {
+        tracing::warn!("the log keeps its level: {error}");
+    }
 }
 
 /// Text on a terminal, else JSON, unless the configuration says.

@@ -2,9 +2,13 @@
 //! never from a caller.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
+
+/// What comes of reading the configuration again.
+pub const TAKEN: &str = "taken";
+pub const REFUSED: &str = "refused";
 
 pub struct Metrics {
     registry: Registry,
@@ -16,10 +20,16 @@ pub struct Metrics {
     pub stream_gaps: IntCounterVec,
     pub prompt_tokens: IntCounterVec,
     pub cached_tokens: IntCounterVec,
+    pub target_open: IntGaugeVec,
+    pub target_cooling: IntGaugeVec,
+    pub target_in_flight: IntGaugeVec,
     pub in_flight: IntGauge,
     pub buffers: IntGauge,
     pub overhead: Histogram,
     pub log_lines_dropped: IntCounter,
+    pub config_reloads: IntCounterVec,
+    pub config_stale: IntGauge,
+    pub config_loaded: IntGauge,
 }
 
 impl Metrics {
@@ -79,6 +89,27 @@ impl Metrics {
                 ),
                 &["target"],
             )?,
+            target_open: IntGaugeVec::new(
+                Opts::new(
+                    "overspill_target_open",
+                    "1 while a target's breaker is open, or waits for its probe",
+                ),
+                &["target"],
+            )?,
+            target_cooling: IntGaugeVec::new(
+                Opts::new(
+                    "overspill_target_cooling",
+                    "1 while a target rests because it asked to",
+                ),
+                &["target"],
+            )?,
+            target_in_flight: IntGaugeVec::new(
+                Opts::new(
+                    "overspill_target_in_flight",
+                    "Attempts under way at a target",
+                ),
+                &["target"],
+            )?,
             in_flight: IntGauge::new("overspill_in_flight", "Requests being served")?,
             buffers: IntGauge::new(
                 "overspill_buffers_bytes",
@@ -97,8 +128,26 @@ impl Metrics {
                 "overspill_log_lines_dropped_total",
                 "Access lines that the log could not take in time",
             )?,
+            config_reloads: IntCounterVec::new(
+                Opts::new(
+                    "overspill_config_reloads_total",
+                    "Times the configuration was read again, by what came of it",
+                ),
+                &["result"],
+            )?,
+            config_stale: IntGauge::new(
+                "overspill_config_stale",
+                "1 while the file is not what is in force, because it was refused",
+            )?,
+            config_loaded: IntGauge::new(
+                "overspill_config_loaded_timestamp_seconds",
+                "When the configuration in force was read, in seconds since the epoch",
+            )?,
             registry,
         };
+        for result in [TAKEN, REFUSED] {
+            metrics.config_reloads.with_label_values(&[result]);
+        }
         let build = IntGauge::with_opts(
             Opts::new("overspill_build_info", "Always 1; the version is a label")
                 .const_label("version", env!("CARGO_PKG_VERSION")),
@@ -114,10 +163,16 @@ impl Metrics {
         registry.register(Box::new(metrics.stream_gaps.clone()))?;
         registry.register(Box::new(metrics.prompt_tokens.clone()))?;
         registry.register(Box::new(metrics.cached_tokens.clone()))?;
+        registry.register(Box::new(metrics.target_open.clone()))?;
+        registry.register(Box::new(metrics.target_cooling.clone()))?;
+        registry.register(Box::new(metrics.target_in_flight.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.buffers.clone()))?;
         registry.register(Box::new(metrics.overhead.clone()))?;
         registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
+        registry.register(Box::new(metrics.config_reloads.clone()))?;
+        registry.register(Box::new(metrics.config_stale.clone()))?;
+        registry.register(Box::new(metrics.config_loaded.clone()))?;
         Ok(metrics)
     }
 

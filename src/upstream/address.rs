@@ -3,7 +3,7 @@
 
 use crate::config::snapshot::Provider;
 use crate::upstream::peer::KnownPeer;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::ResolverConfig;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -91,6 +91,19 @@ impl Addresses {
             asking: Arc::default(),
             turn: AtomicUsize::new(0),
         })
+    }
+
+    /// Whether these are the addresses of this provider, as this configuration has it.
+    fn lead_to(&self, provider: &Arc<Provider>) -> bool {
+        let own = &self.provider;
+        let same = || {
+            (own.port, own.tls) == (provider.port, provider.tls)
+                && own.host == provider.host
+                && own.addresses == provider.addresses
+                && own.client_tls == provider.client_tls
+                && own.proxy == provider.proxy
+        };
+        Arc::ptr_eq(own, provider) || same()
     }
 
     /// The addresses, the next in turn first. Waits for a resolver only when nothing is known yet:
@@ -231,29 +244,61 @@ fn resolver() -> Result<&'static TokioResolver, Unresolved> {
         .map_err(|error| Unresolved(format!("no resolver: {error}")))
 }
 
-/// The addresses of every provider, by its name.
-pub struct Book(HashMap<Arc<str>, Arc<Addresses>>);
+fn pages(providers: &[Arc<Provider>], known: &Pages) -> Pages {
+    let addresses = |provider: &Arc<Provider>| {
+        find(known, provider).unwrap_or_else(|| Addresses::new(Arc::clone(provider)))
+    };
+    providers
+        .iter()
+        .map(|provider| (Arc::clone(&provider.name), vec![addresses(provider)]))
+        .collect()
+}
+
+fn find(pages: &Pages, provider: &Arc<Provider>) -> Option<Arc<Addresses>> {
+    let page = pages.get(&provider.name)?;
+    let found = page.iter().find(|one| one.lead_to(provider))?;
+    Some(Arc::clone(found))
+}
+
+/// The addresses of every provider, by its name. A request goes by the provider of its own
+/// snapshot, which may by now lead elsewhere than the newest of that name.
+pub struct Book(ArcSwap<Pages>);
+
+type Pages = HashMap<Arc<str>, Vec<Arc<Addresses>>>;
 
 impl Book {
     pub fn new(providers: &[Arc<Provider>]) -> Book {
-        Book(
-            providers
-                .iter()
-                .map(|provider| {
-                    (
-                        Arc::clone(&provider.name),
-                        Addresses::new(Arc::clone(provider)),
-                    )
-                })
-                .collect(),
-        )
+        Book(ArcSwap::from_pointee(pages(providers, &Pages::new())))
     }
 
-    pub async fn peers(&self, provider: &Provider, now: Instant) -> Result<Choice, Unresolved> {
-        match self.0.get(&provider.name) {
-            Some(addresses) => addresses.choose(now).await,
-            None => Err(Unresolved(format!("{} is not known", provider.name))),
-        }
+    /// From now on these are the providers. Who leads where one of the same name led before keeps
+    /// its answer.
+    pub fn follow(&self, providers: &[Arc<Provider>]) {
+        self.0.rcu(|known| pages(providers, known));
+    }
+
+    pub async fn peers(
+        &self,
+        provider: &Arc<Provider>,
+        now: Instant,
+    ) -> Result<Choice, Unresolved> {
+        let known = find(&self.0.load(), provider);
+        let addresses = known.unwrap_or_else(|| self.add(provider));
+        addresses.choose(now).await
+    }
+
+    /// One that a newer configuration has no more, for the requests that still go by it.
+    fn add(&self, provider: &Arc<Provider>) -> Arc<Addresses> {
+        let fresh = Addresses::new(Arc::clone(provider));
+        self.0.rcu(|known| {
+            let mut pages = Pages::clone(known);
+            if find(&pages, provider).is_none() {
+                let page = pages.entry(Arc::clone(&provider.name)).or_default();
+                page.push(Arc::clone(&fresh));
+            }
+            pages
+        });
+        fresh
     }
 }
 

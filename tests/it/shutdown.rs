@@ -8,14 +8,14 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 #[tokio::test]
-async fn an_idle_gateway_ends_at_once() {
+async fn an_idle_gateway_ends_once_everybody_could_see_it() {
     let provider = Provider::well().await;
     for signal in ["TERM", "INT"] {
         let mut gateway = Gateway::start(&Config::one(&provider).server("drain: 10m")).await;
         let mut idle = Conn::open(gateway.address).await;
         idle.ask(&Request::chat(ASK)).await.expect(200);
         gateway.signal(signal);
-        let status = gateway.exit(ms(6000)).await;
+        let status = gateway.exit(ms(12_000)).await;
         assert_eq!(status.code(), Some(0), "{signal}: {}", gateway.output());
     }
 }
@@ -57,7 +57,7 @@ async fn a_stream_in_flight_comes_to_its_end_first() {
     let rest = conn.rest(head, "POST").await.expect(200);
     let expected = [event("acme/chat", "second"), DONE.to_string()].concat();
     assert!(rest.text().ends_with(&expected), "{}", rest.text());
-    assert_eq!(gateway.exit(ms(6000)).await.code(), Some(0));
+    assert_eq!(gateway.exit(ms(12_000)).await.code(), Some(0));
 }
 
 /// A port that is closing counts as not ready.
@@ -90,6 +90,6 @@ async fn a_stream_that_never_ends_is_cut_when_drain_is_over() {
     conn.body_until(&mut head.framing("POST"), "first").await;
     let start = Instant::now();
     gateway.signal("TERM");
-    gateway.exit(ms(10_000)).await;
+    gateway.exit(ms(15_000)).await;
     assert!(start.elapsed() > ms(1800), "{:?}", start.elapsed());
 }

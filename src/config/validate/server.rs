@@ -11,7 +11,7 @@ use crate::config::validate::names::{number, out_of_range, time};
 use crate::config::validate::pem::required;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -69,6 +69,12 @@ pub fn server(
         context.directory,
     );
     let admin = admin(report, &place.key("admin"), file.admin.as_ref(), &listen);
+    let upgrade_socket = upgrade_socket(
+        report,
+        &place.key("upgrade_socket"),
+        file.upgrade_socket.as_deref(),
+        context.directory,
+    );
     Server {
         listen,
         admin,
@@ -81,7 +87,30 @@ pub fn server(
         keepalive,
         drain,
         retry_budget: file.retry_budget.map_or(0.2, Percent::share),
+        upgrade_socket,
     }
+}
+
+/// The kernel has no room for a longer path of a socket.
+const LONGEST_SOCKET: usize = 107;
+
+fn upgrade_socket(
+    report: &mut Report,
+    place: &Place,
+    given: Option<&str>,
+    directory: &Path,
+) -> Option<PathBuf> {
+    let given = given?;
+    let path = directory.join(given);
+    if given.is_empty() {
+        report.error(place, "is empty; write the path of a socket");
+    } else if path.as_os_str().len() > LONGEST_SOCKET {
+        report.error(
+            place,
+            format!("is longer than the {LONGEST_SOCKET} bytes that a socket's path may have"),
+        );
+    }
+    Some(path)
 }
 
 fn size(

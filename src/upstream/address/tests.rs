@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::load::load_str;
+use pingora::upstreams::peer::Peer;
 use std::future::ready;
 
 fn addresses() -> Arc<Addresses> {
@@ -111,4 +112,48 @@ async fn a_dead_resolver_is_left_alone_for_a_while_and_changes_nothing() {
         let known = addresses.answer.load_full().unwrap();
         assert_eq!(known.fresh_until == now + LONGEST, fresh);
     }
+}
+
+fn providers(host: &str, key: &str) -> Vec<Arc<Provider>> {
+    let text = format!(
+        "
+providers:
+  one: {{ driver: openai, base_url: 'http://{host}/v1', api_key: {key}, models: {{ a: {{ name: a }} }} }}
+routes: [{{ name: all, targets: [{{ provider: one }}] }}]
+server: {{ listen: '127.0.0.1:0' }}
+"
+    );
+    load_str(&text, "o.yaml", &|_| None)
+        .unwrap()
+        .snapshot
+        .providers
+}
+
+#[test]
+fn what_leads_to_the_same_place_keeps_its_addresses() {
+    let old = providers("10.0.0.1:1", "sk-first-secret");
+    let book = Book::new(&old);
+    let before = find(&book.0.load(), &old[0]).unwrap();
+    let new = providers("10.0.0.1:1", "sk-second-secret");
+    book.follow(&new);
+    let after = find(&book.0.load(), &new[0]).unwrap();
+    assert!(Arc::ptr_eq(&before, &after));
+}
+
+#[tokio::test]
+async fn a_request_goes_by_the_provider_of_its_own_snapshot() {
+    let old = providers("10.0.0.1:1", "sk-first-secret");
+    let book = Book::new(&old);
+    let new = providers("10.0.0.2:1", "sk-first-secret");
+    book.follow(&new);
+    let now = Instant::now();
+    for (provider, expected) in [(&old[0], "10.0.0.1:1"), (&new[0], "10.0.0.2:1")] {
+        for _ in 0..2 {
+            let peer = book.peers(provider, now).await.unwrap().next().unwrap();
+            assert_eq!(peer.address().to_string(), expected);
+        }
+    }
+    assert_eq!(book.0.load()["one"].len(), 2);
+    book.follow(&new);
+    assert_eq!(book.0.load()["one"].len(), 1);
 }

@@ -29,7 +29,8 @@ pub struct Gateway {
     said: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
     ended: Option<ExitStatus>,
-    _directory: Directory,
+    directory: Arc<Directory>,
+    environment: Vec<(String, String)>,
 }
 
 impl Gateway {
@@ -40,26 +41,73 @@ impl Gateway {
             if gateway.ready().await {
                 return gateway;
             }
-            let said = gateway.output();
-            let status = gateway.ended;
-            assert!(
-                said.contains("in use"),
-                "the gateway ended: {status:?}\n{said}"
-            );
+            gateway.had_no_port();
         }
         panic!("no free ports");
     }
 
+    /// One whose configuration says `admin: off`: ready once its data port answers.
+    pub async fn without_admin(config: &Config) -> Gateway {
+        for _ in 0..5 {
+            let mut gateway = Gateway::spawn(config);
+            while !gateway.gone() {
+                if TcpStream::connect(gateway.address).await.is_ok() {
+                    return gateway;
+                }
+                tokio::time::sleep(ms(5)).await;
+            }
+            gateway.join();
+            gateway.had_no_port();
+        }
+        panic!("no free ports");
+    }
+
+    /// Starts its successor and tells this one; back when the successor serves.
+    pub async fn succeeded(&self) -> Gateway {
+        let directory = Arc::clone(&self.directory);
+        let environment = self.environment.clone();
+        let successor = Gateway::run(
+            self.address,
+            self.admin,
+            directory,
+            environment,
+            &["--upgrade"],
+        );
+        self.signal("QUIT");
+        until("the successor serves", ms(20_000), || {
+            successor.output().contains("serving")
+        })
+        .await;
+        successor
+    }
+
+    fn had_no_port(&self) {
+        let (said, status) = (self.output(), self.ended);
+        let no_port = said.contains("in use");
+        assert!(no_port, "the gateway ended: {status:?}\n{said}");
+    }
+
     fn spawn(config: &Config) -> Gateway {
-        let directory = Directory::new();
+        let directory = Arc::new(Directory::new());
         let (address, admin) = (free_address(), free_address());
         let yaml = config.yaml(&address.to_string(), &admin.to_string());
-        let file = directory.write("overspill.yaml", yaml);
+        directory.write("overspill.yaml", yaml);
+        Gateway::run(address, admin, directory, config.environment.clone(), &[])
+    }
+
+    fn run(
+        address: SocketAddr,
+        admin: SocketAddr,
+        directory: Arc<Directory>,
+        environment: Vec<(String, String)>,
+        arguments: &[&str],
+    ) -> Gateway {
         let mut child = Command::new(binary())
             .arg("serve")
             .arg("-c")
-            .arg(file)
-            .envs(config.environment.iter().cloned())
+            .arg(directory.path().join("overspill.yaml"))
+            .args(arguments)
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -77,7 +125,8 @@ impl Gateway {
             said,
             readers,
             ended: None,
-            _directory: directory,
+            directory,
+            environment,
         }
     }
 
@@ -101,6 +150,25 @@ impl Gateway {
             );
             tokio::time::sleep(ms(5)).await;
         }
+    }
+
+    /// Puts another configuration in the place of its file, in one step.
+    pub fn rewrite(&self, config: &Config) {
+        self.rewrite_as(&config.yaml(&self.address.to_string(), &self.admin.to_string()));
+    }
+
+    pub fn rewrite_as(&self, text: &str) {
+        let new = self.write("overspill.yaml.new", text);
+        std::fs::rename(new, self.directory.path().join("overspill.yaml")).unwrap();
+    }
+
+    /// A file beside its configuration.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        self.directory.write(name, text)
+    }
+
+    pub async fn reload(&self) -> Reply {
+        Request::post("/api/reload", "").to(self.admin).await
     }
 
     pub async fn ask(&self, request: Request) -> Reply {

@@ -4,6 +4,7 @@ pub mod answers;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod crowd;
 pub mod gateway;
 pub mod h2_client;
 pub mod h2_provider;

@@ -1,0 +1,52 @@
+//! A port with an end of its own. Pingora would close all of them at the same moment.
+
+use crate::jobs::upgrade::{Inherited, Table};
+use async_trait::async_trait;
+use pingora::apps::ServerApp;
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::listening::Service;
+
+pub struct Port<A> {
+    pub service: Service<A>,
+    /// True once it is to close.
+    pub closed: ShutdownWatch,
+    /// Sockets that were taken over, this port's among them.
+    pub inherited: Inherited,
+    /// Where all sockets are known, for a successor.
+    pub table: Table,
+}
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync + 'static> pingora::services::Service for Port<A> {
+    async fn start_service(
+        &mut self,
+        sockets: Option<ListenFds>,
+        _shutdown: ShutdownWatch,
+        listeners_per_fd: usize,
+    ) {
+        if let Some(sockets) = &sockets {
+            let addresses = self.service.listen_addresses().unwrap_or_default();
+            for (address, socket) in self.inherited.iter() {
+                if addresses.contains(address) {
+                    sockets.lock().add(address.clone(), *socket);
+                }
+            }
+            self.table.set(sockets);
+        }
+        self.service
+            .start_service(sockets, self.closed.clone(), listeners_per_fd)
+            .await;
+    }
+
+    fn name(&self) -> &str {
+        self.service.name()
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.service.threads()
+    }
+
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        self.service.listen_addresses()
+    }
+}
