@@ -21,6 +21,7 @@ use crate::telemetry::access::{AccessLog, Shape};
 use crate::telemetry::diagnostics::{self, Level};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::address::Book;
+use crate::upstream::checks::Checks;
 use arc_swap::ArcSwap;
 use pingora::apps::http_app::HttpServer;
 use pingora::listeners::ListenerConfig;
@@ -115,6 +116,7 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
         });
     }
     let keeper = Keeper {
+        checks: Checks::new(Arc::clone(&shared.wires.book)),
         stage: Arc::clone(&stage),
         reloader,
         listen: settings.listen.iter().map(|one| one.address).collect(),
@@ -146,7 +148,7 @@ fn share(snapshot: Snapshot, metrics: Arc<Metrics>) -> Result<Arc<Shared>, Strin
     let now = Instant::now();
     let budget = retry_budget::Settings::of_share(snapshot.server.retry_budget);
     Ok(Arc::new(Shared {
-        wires: Wires::new(Book::new(&snapshot.providers), pool),
+        wires: Wires::new(Arc::new(Book::new(&snapshot.providers)), pool),
         buffers: Buffers::within(snapshot.server.buffers, snapshot.server.max_body),
         metrics,
         access,

@@ -84,7 +84,8 @@ impl Admin {
 
     fn targets(&self) -> Response<Vec<u8>> {
         let current = self.shared.current.load();
-        let list = targets::list(&current.snapshot, &current.board, Instant::now());
+        let book = &self.shared.wires.book;
+        let list = targets::list(&current.snapshot, &current.board, book, Instant::now());
         answer(StatusCode::OK, "application/json", list.into_bytes())
     }
 

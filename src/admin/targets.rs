@@ -6,15 +6,26 @@ use crate::health::breaker::{Gate, State};
 use crate::health::grant::bar;
 use crate::health::keys::Condition;
 use crate::telemetry::metrics::Metrics;
+use crate::upstream::address::Book;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// All targets, in the order of the configuration.
-pub fn list(snapshot: &Snapshot, board: &Board, now: Instant) -> String {
+pub fn list(snapshot: &Snapshot, board: &Board, book: &Book, now: Instant) -> String {
     let targets = snapshot
         .targets()
         .filter_map(|target| describe(target, board, now));
-    json!({ "targets": targets.collect::<Vec<_>>() }).to_string()
+    let targets: Vec<Value> = targets.collect();
+    let addresses = book.standings().into_iter().map(|standing| {
+        json!({
+            "provider": &*standing.provider,
+            "address": &*standing.address,
+            "state": standing.state.name(),
+            "why": standing.why,
+            "since_ms": millis(now.saturating_duration_since(standing.since)),
+        })
+    });
+    json!({ "targets": targets, "addresses": addresses.collect::<Vec<_>>() }).to_string()
 }
 
 /// Switches a target on or off. False: there is none of this name.

@@ -18,6 +18,8 @@ pub enum Bar {
     Disabled,
     /// It has failed too often.
     Open(Duration),
+    /// None of its provider's addresses passes its checks.
+    Unhealthy,
     /// It asked to be left alone.
     Cooling(Duration),
     /// At a limit.
@@ -34,6 +36,7 @@ impl Bar {
         match self {
             Bar::Disabled => "disabled",
             Bar::Open(_) => "breaker_open",
+            Bar::Unhealthy => "unhealthy",
             Bar::Cooling(_) => "cooling",
             Bar::Full { which, .. } => match which {
                 Which::Concurrency => "concurrency",
@@ -48,7 +51,7 @@ impl Bar {
     /// When it is worth asking again, where that is known.
     pub fn left(self) -> Option<Duration> {
         match self {
-            Bar::Disabled => None,
+            Bar::Disabled | Bar::Unhealthy => None,
             Bar::Open(left)
             | Bar::Cooling(left)
             | Bar::Full { left, .. }

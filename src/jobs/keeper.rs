@@ -3,6 +3,7 @@
 use crate::jobs::reload::{Reloader, Trigger};
 use crate::jobs::stage::Stage;
 use crate::jobs::stamp::Stamps;
+use crate::upstream::checks::Checks;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
@@ -24,13 +25,15 @@ pub struct Keeper {
     pub stage: Arc<Stage>,
     pub reloader: Arc<Reloader>,
     pub listen: Vec<SocketAddr>,
+    /// Of the providers' addresses: a service of their own would cost a thread more.
+    pub checks: Checks,
 }
 
 #[async_trait]
 impl BackgroundService for Keeper {
     async fn start(&self, _shutdown: ShutdownWatch) {
         // Before anything else: unheard, this signal ends the process.
-        let mut hangup = signal(SignalKind::hangup())
+        let hangup = signal(SignalKind::hangup())
             .inspect_err(|error| tracing::error!("cannot listen for SIGHUP: {error}"))
             .ok();
         for address in &self.listen {
@@ -40,6 +43,16 @@ impl BackgroundService for Keeper {
         }
         self.stage.set_ready(true);
         tracing::info!(listen = ?self.listen, "serving");
+        tokio::select! {
+            () = self.checks.run() => {}
+            () = self.follow(hangup) => {}
+        }
+    }
+}
+
+impl Keeper {
+    /// Reads the configuration again whenever there is a reason to.
+    async fn follow(&self, mut hangup: Option<Signal>) {
         loop {
             let trigger = tokio::select! {
                 () = hung_up(hangup.as_mut()) => Trigger::Signal,
@@ -48,9 +61,7 @@ impl BackgroundService for Keeper {
             self.reloader.reload(trigger).await;
         }
     }
-}
 
-impl Keeper {
     /// Waits until a file is not what it was when it was last read.
     async fn changed(&self) {
         if self.reloader.file().is_none() {

@@ -146,7 +146,7 @@ impl Reloader {
             certificate.renew(fresh);
         }
         let shared = &self.shared;
-        shared.wires.book.follow(&snapshot.providers);
+        shared.wires.book.reload(&snapshot.providers);
         let server = &snapshot.server;
         shared.buffers.resize(server.buffers, server.max_body);
         let budget = retry_budget::Settings::of_share(server.retry_budget);

@@ -6,6 +6,7 @@ use crate::health::grant::Grant;
 use crate::proxy::settle;
 use crate::proxy::shared::Shared;
 use crate::telemetry::tale::Tale;
+use crate::upstream::address::Choice;
 use crate::upstream::peer::KnownPeer;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct Passthrough {
     pub provider: Arc<Provider>,
     pub grant: Grant,
     pub peer: Arc<KnownPeer>,
+    /// Where it is too, should this one take no connection.
+    pub others: Choice,
     /// Below the provider's base path.
     pub below: String,
     /// What has come of an error's body and has not gone on yet. None: it goes on as it comes.

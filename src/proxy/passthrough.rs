@@ -33,8 +33,8 @@ const BLOCK: usize = 64 * 1024;
 /// Of a block, this much waits for the next: no credential is longer, so none is cut in two.
 const OVERLAP: usize = 8 * 1024;
 
-/// The target whose turn it is, and where it is. There is one try: a body that streams through is
-/// nowhere to be sent again from.
+/// The target whose turn it is, and where it is. There is one try, at the first address that takes
+/// a connection: a body that streams through is nowhere to be sent again from.
 pub async fn choose(call: &mut Call, route: &Arc<Route>) -> Result<Passthrough, Failure> {
     call.tale.route = Some(Arc::clone(&route.name));
     if leads_elsewhere(&call.path) {
@@ -49,20 +49,21 @@ pub async fn choose(call: &mut Call, route: &Arc<Route>) -> Result<Passthrough, 
     let began = Instant::now();
     let found = timeout(
         route.timeouts.connect,
-        call.shared.wires.book.peers(&provider, began),
+        call.shared.wires.book.peers(&provider, None, began),
     )
     .await;
     call.tale.waited += began.elapsed();
     // All that is left is waiting for one side or the other.
     call.tale.overhead = call.started.elapsed().saturating_sub(call.tale.waited);
-    let peer = match found {
-        Ok(Ok(mut peers)) => peers
-            .next()
-            .ok_or_else(|| unreachable().cause("no address")),
+    let found = match found {
+        Ok(Ok(mut peers)) => match peers.next() {
+            Some(peer) => Ok((peer, peers)),
+            None => Err(unreachable().cause("no address")),
+        },
         Ok(Err(error)) => Err(unreachable().cause(error)),
         Err(_) => Err(unreachable().cause("the name was not resolved in time")),
     };
-    let peer = peer.inspect_err(|failure| note(call, None, Some(failure.reason)))?;
+    let (peer, others) = found.inspect_err(|failure| note(call, None, Some(failure.reason)))?;
     let below = match call.path.strip_prefix("/v1") {
         // Below `/v1` here is below the base path there.
         Some(below) if below.starts_with('/') => below.to_owned(),
@@ -73,6 +74,7 @@ pub async fn choose(call: &mut Call, route: &Arc<Route>) -> Result<Passthrough, 
         provider,
         grant,
         peer,
+        others,
         below,
         held: None,
     })
@@ -182,6 +184,17 @@ pub fn ended(call: &mut Call) {
     {
         chosen.grant.succeeded(Instant::now());
     }
+}
+
+/// No connection to this address: nothing has left yet, so the next one is tried, if there is one.
+pub fn not_connected(call: &mut Call, mut error: Box<Error>) -> Box<Error> {
+    if let Some(chosen) = &mut call.passthrough
+        && let Some(next) = chosen.others.next()
+    {
+        chosen.peer = next;
+        error.set_retry(true);
+    }
+    error
 }
 
 /// The peer with this route's timeouts.

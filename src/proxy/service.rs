@@ -69,6 +69,16 @@ impl ProxyHttp for Gateway {
         }
     }
 
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        call: &mut Call,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        passthrough::not_connected(call, error)
+    }
+
     async fn upstream_request_filter(
         &self,
         session: &mut Session,
@@ -167,15 +177,15 @@ impl ProxyHttp for Gateway {
 /// caller's connection.
 fn failure(error: &Error, told: bool) -> Failure {
     use ErrorType::{
-        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, Custom,
-        InvalidCert, InvalidHTTPHeader, ReadError, ReadTimedout, TLSHandshakeFailure,
-        TLSHandshakeTimedout, WriteError, WriteTimedout,
+        ConnectError, ConnectNoRoute, ConnectProxyFailure, ConnectRefused, ConnectTimedout,
+        ConnectionClosed, Custom, InvalidCert, InvalidHTTPHeader, ReadError, ReadTimedout,
+        TLSHandshakeFailure, TLSHandshakeTimedout, WriteError, WriteTimedout,
     };
     let (reason, message) = match (error.esource(), error.etype()) {
         (
             ErrorSource::Upstream,
-            ConnectTimedout | ConnectRefused | ConnectNoRoute | ConnectError | TLSHandshakeFailure
-            | TLSHandshakeTimedout | InvalidCert,
+            ConnectTimedout | ConnectRefused | ConnectNoRoute | ConnectError | ConnectProxyFailure
+            | TLSHandshakeFailure | TLSHandshakeTimedout | InvalidCert,
         ) => (
             Reason::ProviderUnreachable,
             "the provider could not be reached: try again shortly",

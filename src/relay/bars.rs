@@ -22,7 +22,7 @@ impl Bars {
         match bar {
             Bar::Cooling(_) | Bar::Full { .. } | Bar::KeysLimited(_) => self.busy += 1,
             Bar::KeysBad(_) => self.refused += 1,
-            Bar::Disabled | Bar::Open(_) => {}
+            Bar::Disabled | Bar::Unhealthy | Bar::Open(_) => {}
         }
         if let Some(left) = bar.left() {
             self.soonest = Some(self.soonest.map_or(left, |soonest| soonest.min(left)));

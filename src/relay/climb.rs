@@ -60,7 +60,11 @@ impl<'m> Climb<'m> {
                 continue;
             };
             let target = &step.candidate.target;
-            let taken = Grant::take(self.means.board, target, now, job.tokens, self.regardless);
+            let taken = if !self.regardless && self.is_unhealthy(step) {
+                Err(Bar::Unhealthy)
+            } else {
+                Grant::take(self.means.board, target, now, job.tokens, self.regardless)
+            };
             match taken {
                 Ok(grant) => {
                     self.enter(job, step);
@@ -83,15 +87,24 @@ impl<'m> Climb<'m> {
             self.bars.add(bar);
             self.because = bar.label();
         }
-        if let Bar::Open(_) = bar
-            && let Some(state) = self.means.board.target(target)
-            && let Some(breaker) = &state.breaker
-        {
-            let failures = breaker.state(now).failures;
-            if self.least_bad.is_none_or(|(least, _)| failures < least) {
-                self.least_bad = Some((failures, self.position.at));
+        let failures = match bar {
+            Bar::Unhealthy => 1.0,
+            Bar::Open(_) => {
+                let state = self.means.board.target(target);
+                let breaker = state.and_then(|state| state.breaker.as_ref());
+                breaker.map_or(1.0, |breaker| breaker.state(now).failures)
             }
+            _ => return,
+        };
+        if self.least_bad.is_none_or(|(least, _)| failures < least) {
+            self.least_bad = Some((failures, self.position.at));
         }
+    }
+
+    /// No address of its provider passes the checks.
+    fn is_unhealthy(&self, step: &Step<'_>) -> bool {
+        let provider = &step.candidate.target.provider;
+        provider.health.is_some() && !self.means.wires.book.is_well(provider)
     }
 
     /// Crossing into a later tier is spilling.

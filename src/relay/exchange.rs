@@ -25,6 +25,8 @@ const STALE: Duration = Duration::from_secs(3);
 pub struct Request<'a> {
     pub provider: &'a Arc<Provider>,
     pub endpoint: Endpoint,
+    /// Calls of the same one go to the same address.
+    pub sticky: Option<u64>,
     pub outline: Outline<'a>,
     pub body: Pieces,
     pub connect: Duration,
@@ -54,7 +56,8 @@ pub async fn exchange(wires: &Wires, request: &Request<'_>) -> Result<(Source, I
     let connect = request.left(request.connect);
     let unreachable =
         |cause: &dyn ToString| Failed::lost(Happened::Unreachable, false, cause.to_string());
-    let found = timeout(connect, wires.book.peers(request.provider, began)).await;
+    let peers = wires.book.peers(request.provider, request.sticky, began);
+    let found = timeout(connect, peers).await;
     let mut peers = match found {
         Ok(Ok(peers)) => peers,
         Ok(Err(error)) => return Err(unreachable(&error)),

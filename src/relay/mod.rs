@@ -29,10 +29,11 @@ use crate::upstream::address::Book;
 use crate::upstream::habits::Habits;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
+use std::sync::Arc;
 
 /// The way out: where providers are, and the connections kept to them.
 pub struct Wires {
-    pub book: Book,
+    pub book: Arc<Book>,
     pub habits: Habits,
     pub connector: Connector,
     /// Keeps nothing, so that what it hands out was opened just now.
@@ -40,7 +41,7 @@ pub struct Wires {
 }
 
 impl Wires {
-    pub fn new(book: Book, pool: usize) -> Wires {
+    pub fn new(book: Arc<Book>, pool: usize) -> Wires {
         Wires {
             book,
             habits: Habits::default(),

@@ -52,6 +52,7 @@ pub fn request<'a>(
     let request = Request {
         provider,
         endpoint: job.endpoint,
+        sticky: job.sticky,
         outline: Outline::new(
             provider,
             provider.keys.get(key).unwrap_or(&Auth::None),

@@ -47,6 +47,8 @@ pub struct Job<'a> {
     pub asks_usage: bool,
     /// How many tokens the call may use, as far as it can be told beforehand.
     pub tokens: u64,
+    /// What keeps a caller's calls together, where the route does.
+    pub sticky: Option<u64>,
     pub started: Instant,
     /// Of the work up to the commit.
     pub deadline: Instant,

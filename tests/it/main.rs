@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod addresses;
 mod admin;
 mod answers_back;
 mod bodies;
@@ -26,6 +27,7 @@ mod exhausted;
 mod failover;
 mod first_token;
 mod headers;
+mod health;
 mod http2;
 mod http_abuse;
 mod judged;
@@ -35,6 +37,7 @@ mod leaving;
 mod limits;
 mod models;
 mod odd_bytes;
+mod outbound;
 mod passthrough;
 mod passthrough_edges;
 mod patience;

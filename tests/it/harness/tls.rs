@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
@@ -37,6 +38,25 @@ impl Identity {
             .with_single_cert(vec![self.cert.clone()], self.key.clone_key())
             .unwrap();
         config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
+        Acceptor {
+            inner: TlsAcceptor::from(Arc::new(config)),
+        }
+    }
+
+    /// A server with this certificate that talks only to who shows this one.
+    pub fn acceptor_for(&self, client: &Identity) -> Acceptor {
+        let mut roots = RootCertStore::empty();
+        roots.add(client.cert.clone()).unwrap();
+        let ring = Arc::new(ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), ring.clone())
+            .build()
+            .unwrap();
+        let config = ServerConfig::builder_with_provider(ring)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![self.cert.clone()], self.key.clone_key())
+            .unwrap();
         Acceptor {
             inner: TlsAcceptor::from(Arc::new(config)),
         }
