@@ -140,7 +140,8 @@ impl Scenario {
             left = left.saturating_sub(text.len() + 64);
             turns += 1;
         }
-        body.push_str("]}");
+        // Whoever asks has the last word.
+        body.push_str(r#",{"role":"user","content":"Go on."}]}"#);
         body
     }
 }

@@ -42,6 +42,8 @@ pub fn measure(metrics: &Metrics, board: &Board, now: Instant) {
     metrics.target_open.reset();
     metrics.target_cooling.reset();
     metrics.target_in_flight.reset();
+    metrics.prompt_tokens.reset();
+    metrics.cached_tokens.reset();
     for target in board.targets() {
         let open = target
             .breaker
@@ -57,6 +59,14 @@ pub fn measure(metrics: &Metrics, board: &Board, now: Instant) {
             .target_cooling
             .with_label_values(&name)
             .set(cooling.into());
+        let (prompt, cached) = target.prompts();
+        let tokens = [
+            (&metrics.prompt_tokens, prompt),
+            (&metrics.cached_tokens, cached),
+        ];
+        for (counter, total) in tokens {
+            counter.with_label_values(&name).inc_by(total);
+        }
         metrics
             .target_in_flight
             .with_label_values(&name)

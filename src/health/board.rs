@@ -6,11 +6,11 @@ use crate::health::breaker::{self, Breaker};
 use crate::health::cooling::Cooling;
 use crate::health::keys::{self, Pool};
 use crate::health::speed::Score;
-use crate::limits::rates::{self, Rates};
+use crate::limits::rates::{self, Rates, Which};
 use crate::routing::sticky;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A refused key is tried again this often.
@@ -33,10 +33,15 @@ pub struct TargetState {
     pub name: u64,
     pub breaker: Option<Arc<Breaker>>,
     pub cooling: Cooling,
-    pub rates: Arc<Rates>,
+    rates: Arc<Rates>,
+    /// There is a limit to keep: its own, or one that its provider has told of.
+    is_limited: AtomicBool,
     pub score: Arc<Score>,
     /// Switched off by an operator.
     disabled: AtomicBool,
+    /// Tokens of prompts, and those of them that came out of its cache.
+    prompt: AtomicU64,
+    cached: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -44,11 +49,37 @@ pub struct ProviderState {
     pub name: Arc<str>,
     pub keys: Pool,
     count: usize,
+    /// One of its addresses at least passes its checks, or none are made.
+    well: AtomicBool,
     /// None: no limit is set.
     pub rates: Option<Arc<Rates>>,
 }
 
 impl TargetState {
+    /// Where there is a limit to keep.
+    pub fn rates(&self) -> Option<&Arc<Rates>> {
+        self.is_limited
+            .load(Ordering::Relaxed)
+            .then_some(&self.rates)
+    }
+
+    /// The provider's own word about what it will still take.
+    pub fn told_limits(&self, now: Instant, which: Which, remaining: u64, reset: Duration) {
+        self.rates.told(now, which, remaining, reset);
+        self.is_limited.store(true, Ordering::Relaxed);
+    }
+
+    pub fn count_prompt(&self, tokens: u64, cached: u64) {
+        self.prompt.fetch_add(tokens, Ordering::Relaxed);
+        self.cached.fetch_add(cached, Ordering::Relaxed);
+    }
+
+    /// Tokens of all prompts, and how many of them came out of its cache.
+    pub fn prompts(&self) -> (u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.prompt), read(&self.cached))
+    }
+
     pub fn is_disabled(&self) -> bool {
         self.disabled.load(Ordering::Relaxed)
     }
@@ -61,6 +92,10 @@ impl TargetState {
 impl ProviderState {
     pub fn has_several_keys(&self) -> bool {
         self.count > 1
+    }
+
+    pub fn is_well(&self) -> bool {
+        self.well.load(Ordering::Relaxed)
     }
 }
 
@@ -100,6 +135,15 @@ impl Board {
         self.providers.get(provider.index)
     }
 
+    /// Takes over what the checks of addresses have found.
+    pub fn observe(&self, snapshot: &Snapshot, is_well: impl Fn(&Provider) -> bool) {
+        for provider in snapshot.providers.iter().filter(|one| one.health.is_some()) {
+            if let Some(state) = self.provider(provider) {
+                state.well.store(is_well(provider), Ordering::Relaxed);
+            }
+        }
+    }
+
     pub fn targets(&self) -> impl Iterator<Item = &Arc<TargetState>> {
         self.targets.iter()
     }
@@ -123,6 +167,8 @@ fn target_state(
                 state.configure(settings);
             }
             known.rates.configure(limits);
+            let is_limited = &known.is_limited;
+            is_limited.fetch_or(!target.limits.is_empty(), Ordering::Relaxed);
             known
         }
         _ => Arc::new(TargetState {
@@ -131,6 +177,9 @@ fn target_state(
             breaker: breaker.map(Breaker::new),
             cooling: Cooling::new(now),
             rates: Rates::new(now, limits),
+            is_limited: AtomicBool::new(!target.limits.is_empty()),
+            prompt: AtomicU64::new(0),
+            cached: AtomicU64::new(0),
             score: Score::new(),
             disabled: AtomicBool::new(known.is_some_and(|known| known.is_disabled())),
         }),
@@ -163,6 +212,7 @@ fn provider_state(
                 },
             ),
             count: provider.keys.len(),
+            well: AtomicBool::new(true),
             rates: is_limited.then(|| Rates::new(now, settings)),
         }),
     }

@@ -189,6 +189,17 @@ impl Breaker {
         turns
     }
 
+    /// A probe came back without an answer to its question: the next is due in its time.
+    fn undecided(&self, attempt: &Attempt) {
+        let mut inner = self.lock();
+        if self.generation.load(Ordering::Relaxed) == attempt.generation
+            && let (Some(open), Role::Probe { began }) = (&mut inner.open, attempt.role)
+        {
+            open.last_probe = began;
+            open.probing = false;
+        }
+    }
+
     fn give_back(&self, attempt: &Attempt) {
         let mut inner = self.lock();
         if self.generation.load(Ordering::Relaxed) == attempt.generation
@@ -265,6 +276,12 @@ impl Attempt {
     /// True when this opened the breaker.
     pub fn failed(self, now: Instant) -> bool {
         self.told(now, false)
+    }
+
+    /// It was answered, but not so that it says whether the target is well.
+    pub fn undecided(mut self) {
+        self.breaker.undecided(&self);
+        self.role = Role::Ordinary;
     }
 
     fn told(mut self, now: Instant, ok: bool) -> bool {

@@ -41,7 +41,7 @@ pub fn order(board: &Board, tier: &Tier, asker: &Asker, now: Instant) -> Order {
         })
     };
     match asker.balance {
-        Balance::Weighted => Order::From(next_free(tier, count, is_free)),
+        Balance::Weighted => Order::From(next_free(tier, is_free)),
         Balance::LeastBusy => {
             let loads = tier
                 .candidates
@@ -81,16 +81,17 @@ pub fn order(board: &Board, tier: &Tier, asker: &Asker, now: Instant) -> Order {
 }
 
 /// Turns of those that cannot be asked go to the others by their weights.
-fn next_free(tier: &Tier, count: usize, is_free: impl Fn(usize) -> bool) -> usize {
-    let first = tier.schedule.next();
-    let mut turn = first;
-    for _ in 0..4 * count {
-        if is_free(turn) {
-            return turn;
-        }
-        turn = tier.schedule.next();
+fn next_free(tier: &Tier, is_free: impl Fn(usize) -> bool) -> usize {
+    let turn = tier.schedule.next();
+    if is_free(turn) {
+        return turn;
     }
-    (0..count).find(|index| is_free(*index)).unwrap_or(first)
+    let candidates = tier.candidates.iter().enumerate();
+    let free: Vec<(usize, u32)> = candidates
+        .filter(|(index, _)| is_free(*index))
+        .map(|(index, candidate)| (index, candidate.target.weight))
+        .collect();
+    tier.schedule.pass_on(free.into_iter()).unwrap_or(turn)
 }
 
 fn in_flight(board: &Board, candidate: &Candidate) -> u32 {

@@ -2,6 +2,7 @@
 //! consent. What came of it is told here, and nowhere else.
 
 use crate::config::snapshot::Target;
+use crate::dialect::usage::Usage;
 use crate::failover::{Happened, Kind, Meaning};
 use crate::health::board::{Board, LONGEST_REST, ProviderState, TargetState};
 use crate::health::breaker::{self, Gate};
@@ -10,6 +11,9 @@ use crate::health::speed::InFlight;
 use crate::limits::rates::{Full, Permit, Rates, Which};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Of a key that is at its limit and does not say for how long.
+const SHORT_REST: Duration = Duration::from_secs(1);
 
 /// Why a target is not asked at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +89,11 @@ pub fn bar(
 ) -> Option<Bar> {
     let state = board.target(target)?;
     let provider = board.provider(&target.provider)?;
-    if let Some(bar) = condition(state, now, regardless).or_else(|| keyless(provider, now)) {
-        return Some(bar);
+    let bar = condition(state, provider, now, regardless).or_else(|| keyless(provider, now));
+    if bar.is_some() {
+        return bar;
     }
-    let rates = [Some(&state.rates), provider.rates.as_ref()];
+    let rates = [state.rates(), provider.rates.as_ref()];
     rates
         .into_iter()
         .flatten()
@@ -97,9 +102,17 @@ pub fn bar(
 }
 
 /// What is known of the target itself.
-fn condition(state: &TargetState, now: Instant, regardless: bool) -> Option<Bar> {
+fn condition(
+    state: &TargetState,
+    provider: &ProviderState,
+    now: Instant,
+    regardless: bool,
+) -> Option<Bar> {
     if state.is_disabled() {
         return Some(Bar::Disabled);
+    }
+    if !regardless && !provider.is_well() {
+        return Some(Bar::Unhealthy);
     }
     if let Some(left) = state.cooling.cooling(now) {
         return Some(Bar::Cooling(left));
@@ -167,7 +180,7 @@ impl Grant {
         else {
             return Err(Bar::Disabled);
         };
-        if let Some(bar) = condition(state, now, regardless) {
+        if let Some(bar) = condition(state, provider, now, regardless) {
             return Err(bar);
         }
         let breaker = match &state.breaker {
@@ -176,7 +189,7 @@ impl Grant {
             // Another request has become the probe.
             Some(breaker) => Some(breaker.begin(now).ok_or(Bar::Open(Duration::ZERO))?),
         };
-        let rates = [Some(&state.rates), provider.rates.as_ref()];
+        let rates = [state.rates(), provider.rates.as_ref()];
         let places = take_places(rates, now, tokens)?;
         // Last: the turn of a refused key that is tried again is not given back.
         let Some(key) = provider.keys.pick(now) else {
@@ -195,7 +208,12 @@ impl Grant {
 
     /// The provider's own word about what it will still take.
     pub fn told_limits(&self, now: Instant, which: Which, remaining: u64, reset: Duration) {
-        self.target.rates.told(now, which, remaining, reset);
+        if !self.provider.has_several_keys() {
+            self.target.told_limits(now, which, remaining, reset);
+        } else if remaining == 0 {
+            // The word was about this key alone.
+            self.provider.keys.limited(self.key, now, reset);
+        }
     }
 
     /// The first content has come, or the whole answer.
@@ -216,8 +234,15 @@ impl Grant {
         back
     }
 
-    /// What the call has used in truth.
-    pub fn used(&mut self, now: Instant, tokens: u64) {
+    /// What the call has used in truth, as far as it is known.
+    pub fn used(&mut self, now: Instant, usage: Usage) {
+        if let (Some(input), Some(output)) = (usage.input, usage.output) {
+            self.target.count_prompt(input, usage.cached.unwrap_or(0));
+            self.settle(now, input.saturating_add(output));
+        }
+    }
+
+    fn settle(&mut self, now: Instant, tokens: u64) {
         for place in self.places.iter_mut().flatten() {
             place.settle(now, tokens);
         }
@@ -232,14 +257,29 @@ impl Grant {
             give_back(std::mem::take(&mut self.places), now);
         }
         // What was reserved for the answer was not used.
-        self.used(now, 0);
-        if !is_targets_fault(happened) {
-            return false;
+        self.settle(now, 0);
+        let breaker = self.breaker.take();
+        match says(happened) {
+            Says::Ill => {
+                self.in_flight.failed(now);
+                breaker.is_some_and(|breaker| breaker.failed(now))
+            }
+            Says::Busy => {
+                self.in_flight.failed(now);
+                if let Some(breaker) = breaker {
+                    breaker.undecided();
+                }
+                false
+            }
+            Says::Alive => {
+                // Whoever can refuse a request is there: a probe has found that out.
+                if let Some(probe) = breaker.filter(breaker::Attempt::is_probe) {
+                    probe.succeeded(now);
+                    self.target.score.returned(now);
+                }
+                false
+            }
         }
-        self.in_flight.failed(now);
-        self.breaker
-            .take()
-            .is_some_and(|breaker| breaker.failed(now))
     }
 
     /// Rests that the provider asks for, and keys that it does not take.
@@ -247,14 +287,12 @@ impl Grant {
         let keys = &self.provider.keys;
         match meaning.kind {
             Kind::Credentials | Kind::Quota => keys.bad(self.key, now),
+            // A limit is the account's; where there are several, the others go on.
+            Kind::RateLimited if self.provider.has_several_keys() => {
+                keys.limited(self.key, now, meaning.retry_after.unwrap_or(SHORT_REST));
+            }
             Kind::RateLimited | Kind::Overloaded | Kind::ServerError => {
-                let Some(rest) = meaning.retry_after else {
-                    return;
-                };
-                // A limit is the account's; where there are several, the others go on.
-                if meaning.kind == Kind::RateLimited && self.provider.has_several_keys() {
-                    keys.limited(self.key, now, rest);
-                } else {
+                if let Some(rest) = meaning.retry_after {
                     self.target
                         .cooling
                         .cool(now, now + rest.min(LONGEST_REST), LONGEST_REST);
@@ -270,22 +308,30 @@ impl Grant {
     }
 }
 
-/// Callers' errors, limits and refused keys say nothing about a target's health.
-fn is_targets_fault(happened: &Happened) -> bool {
+/// What an end says about its target.
+enum Says {
+    Ill,
+    /// It works, but not for us now.
+    Busy,
+    /// The request was at fault.
+    Alive,
+}
+
+fn says(happened: &Happened) -> Says {
     match happened {
         Happened::Unreachable
         | Happened::Reset
         | Happened::Timeout
         | Happened::NoToken
-        | Happened::Truncated => true,
-        Happened::Empty => false,
+        | Happened::Truncated => Says::Ill,
+        Happened::Empty => Says::Busy,
         Happened::Answered(meaning) => match meaning.kind {
-            Kind::ServerError => true,
-            // 529 is a limit; a 503 is a failure, but not where it says when to come back.
-            Kind::Overloaded => {
-                meaning.status >= 500 && meaning.status != 529 && meaning.retry_after.is_none()
-            }
-            _ => false,
+            // Whoever says when to come back is not ill; and 529 is a limit.
+            Kind::ServerError | Kind::Overloaded if meaning.retry_after.is_some() => Says::Busy,
+            Kind::ServerError => Says::Ill,
+            Kind::Overloaded if meaning.status >= 500 && meaning.status != 529 => Says::Ill,
+            Kind::Overloaded | Kind::RateLimited | Kind::Credentials | Kind::Quota => Says::Busy,
+            Kind::ContextLength | Kind::ContentFilter | Kind::Rejected => Says::Alive,
         },
     }
 }

@@ -21,8 +21,8 @@ const LEAST_SHARE: f64 = 0.1;
 /// would keep it out for good.
 const FORGIVES: Duration = Duration::from_secs(120);
 
-/// What an unmeasured target is taken for: fast enough to be tried, and soon found out.
-const UNMEASURED: f64 = 0.3;
+/// What an unmeasured target is taken for: faster than any, so that it is measured.
+const UNMEASURED: f64 = 0.001;
 
 /// A target that always fails counts as one plus this times slower.
 const PENALTY: f64 = 3.0;
@@ -90,6 +90,11 @@ impl Score {
 
     pub fn failed(&self, now: Instant) {
         self.lock().outcome(now, 1.0);
+    }
+
+    /// The recent share of failures, the latest the heaviest.
+    pub fn failures(&self, now: Instant) -> f64 {
+        self.lock().failures(now)
     }
 
     /// The average time to the first token, where it was ever measured.

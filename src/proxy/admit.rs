@@ -11,6 +11,7 @@ use crate::error::{Failure, Reason};
 use crate::health::choose::{self, Asker};
 use crate::proxy::context::Call;
 use crate::proxy::intake::{self, Body};
+use crate::proxy::passthrough::Refused;
 use crate::proxy::{models, passthrough, reply};
 use crate::relay::Means;
 use crate::relay::run::{self, Job};
@@ -38,13 +39,18 @@ pub async fn admit(session: &mut Session, call: &mut Call) -> pingora::Result<bo
             reply::json(session, 200, body, &mut call.tale).await?;
         }
         Ok(Admitted::Stream(route)) => {
-            return match passthrough::choose(call, &route).await {
+            let sticky = sticky_key(session, call, &route, b"");
+            return match passthrough::choose(call, &route, sticky).await {
                 Ok(chosen) => {
                     call.passthrough = Some(chosen);
                     Ok(false)
                 }
-                Err(failure) => {
-                    reply::fail(session, failure, None, None, &mut call.tale).await?;
+                Err(refused) => {
+                    let Refused {
+                        failure,
+                        retry_after,
+                    } = refused;
+                    reply::fail(session, failure, None, retry_after, &mut call.tale).await?;
                     Ok(true)
                 }
             };
@@ -209,11 +215,12 @@ async fn answer(
     let now = Instant::now();
     let asker = Asker {
         balance: route.balance,
-        sticky: sticky_key(session, call, &route, key.as_deref(), &bytes),
+        sticky: sticky_key(session, call, &route, &bytes),
         tokens,
         drawn: (rand::random(), rand::random()),
     };
     let board = Arc::clone(&call.board);
+    board.observe(snapshot, |provider| shared.wires.book.is_well(provider));
     let steps = plan(&route, &served, model, endpoint, may_use, |tier| {
         choose::order(&board, tier, &asker, now)
     });
@@ -278,13 +285,7 @@ fn expected_tokens(body: &[u8], scan: &Scan) -> (u64, u64) {
 }
 
 /// What keeps a caller's calls at one target: the first of the route's list that this call has.
-fn sticky_key(
-    session: &Session,
-    call: &Call,
-    route: &Route,
-    key: Option<&Key>,
-    body: &[u8],
-) -> u64 {
+fn sticky_key(session: &Session, call: &Call, route: &Route, body: &[u8]) -> u64 {
     if route.balance != Balance::Sticky {
         return 0;
     }
@@ -293,7 +294,7 @@ fn sticky_key(
     let found = route.sticky.iter().find_map(|by| match by {
         StickyBy::Session => header(&HeaderName::from_static("x-overspill-session")),
         StickyBy::Header(name) => header(name),
-        StickyBy::Key => key.map(|key| hash(key.name.as_bytes())),
+        StickyBy::Key => call.tale.key.as_ref().map(|key| hash(key.as_bytes())),
         StickyBy::Message => first_messages(body).map(hash),
     });
     // Nothing to hold on to: anywhere, but evenly.

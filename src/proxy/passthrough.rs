@@ -7,6 +7,7 @@ use crate::dialect::redact::redact;
 use crate::dialect::usage::Usage;
 use crate::error::{Failure, Reason};
 use crate::failover::Happened;
+use crate::health::choose::{Asker, order};
 use crate::health::grant::Grant;
 use crate::proxy::context::{Call, Passthrough};
 use crate::proxy::reply;
@@ -23,7 +24,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The provider refused our own credentials: nothing its answer says is the caller's.
 pub const ACCOUNT_REFUSED: ErrorType = ErrorType::new("AccountRefused");
@@ -35,15 +36,20 @@ const OVERLAP: usize = 8 * 1024;
 
 /// The target whose turn it is, and where it is. There is one try, at the first address that takes
 /// a connection: a body that streams through is nowhere to be sent again from.
-pub async fn choose(call: &mut Call, route: &Arc<Route>) -> Result<Passthrough, Failure> {
+pub async fn choose(
+    call: &mut Call,
+    route: &Arc<Route>,
+    sticky: u64,
+) -> Result<Passthrough, Refused> {
     call.tale.route = Some(Arc::clone(&route.name));
     if leads_elsewhere(&call.path) {
         return Err(Failure::new(
             Reason::CallerBadRequest,
             "the path has a `.` or `..` in it: write it without",
-        ));
+        )
+        .into());
     }
-    let (target, grant) = take_turn(call, route)?;
+    let (target, grant) = take_turn(call, route, sticky)?;
     let provider = Arc::clone(&target.provider);
     call.tale.provider = Some(Arc::clone(&provider.name));
     let began = Instant::now();
@@ -80,40 +86,66 @@ pub async fn choose(call: &mut Call, route: &Arc<Route>) -> Result<Passthrough, 
     })
 }
 
-/// The first target in turn that may be asked, or the least bad.
-fn take_turn(call: &mut Call, route: &Route) -> Result<(Arc<Target>, Grant), Failure> {
-    let tier = route
-        .any_model
-        .as_ref()
-        .and_then(|served| served.tiers.first());
-    let tier = tier
-        .filter(|tier| !tier.candidates.is_empty())
-        .ok_or_else(|| {
-            Failure::new(
-                Reason::GatewayNoTarget,
-                format!("route `{}` has no target with a weight", route.name),
-            )
-        })?;
+/// The first target of the plan that may be asked, or the least bad.
+fn take_turn(call: &mut Call, route: &Route, sticky: u64) -> Result<(Arc<Target>, Grant), Refused> {
+    let Some(served) = &route.any_model else {
+        return Err(Refused::from(Failure::new(
+            Reason::GatewayNoTarget,
+            format!("route `{}` has no target with a weight", route.name),
+        )));
+    };
     let now = Instant::now();
-    let first = tier.schedule.next().min(tier.candidates.len());
-    let (before, from) = tier.candidates.split_at(first);
+    let asker = Asker {
+        balance: route.balance,
+        sticky,
+        tokens: (0, 0),
+        drawn: (rand::random(), rand::random()),
+    };
+    let board = Arc::clone(&call.board);
+    let book = &call.shared.wires.book;
+    board.observe(&call.snapshot, |provider| book.is_well(provider));
     let mut bars = Bars::default();
     for regardless in [false, true] {
-        for candidate in from.iter().chain(before) {
-            let target = &candidate.target;
-            match Grant::take(&call.board, target, now, 0, regardless) {
-                Ok(grant) => return Ok((Arc::clone(target), grant)),
-                Err(bar) if !regardless => {
-                    call.tale
-                        .left_out
-                        .push((Arc::clone(&target.provider.name), bar.label()));
-                    bars.add(bar);
+        for (rank, tier) in served.tiers.iter().enumerate() {
+            for candidate in order(&board, tier, &asker, now).of(&tier.candidates) {
+                let target = &candidate.target;
+                match Grant::take(&board, target, now, 0, regardless) {
+                    Ok(grant) => {
+                        if let (true, Some((_, why))) = (rank > 0, call.tale.left_out.last()) {
+                            let spills = &call.shared.metrics.spills;
+                            spills.with_label_values(&[&*route.name, why]).inc();
+                        }
+                        return Ok((Arc::clone(target), grant));
+                    }
+                    Err(bar) if !regardless => {
+                        let left_out = (Arc::clone(&target.provider.name), bar.label());
+                        call.tale.left_out.push(left_out);
+                        bars.add(bar);
+                    }
+                    Err(_) => {}
                 }
-                Err(_) => {}
             }
         }
     }
-    Err(bars.failure(&call.tale))
+    Err(Refused {
+        failure: bars.failure(&call.tale),
+        retry_after: bars.soonest(),
+    })
+}
+
+/// Why nothing is asked, and when it may be worth another try.
+pub struct Refused {
+    pub failure: Failure,
+    pub retry_after: Option<Duration>,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Refused {
+        Refused {
+            failure,
+            retry_after: None,
+        }
+    }
 }
 
 /// Whether a path climbs out of what its beginning promises, in any spelling that a provider may

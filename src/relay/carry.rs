@@ -12,7 +12,7 @@ use crate::relay::line::{Line, gone};
 use crate::relay::patience::{Due, Limits, Patience};
 use crate::relay::pump::{Pump, Stop};
 use crate::relay::resume::tokens::estimated_tokens;
-use crate::relay::run::{Job, settle};
+use crate::relay::run::Job;
 use crate::relay::source::{Broken, Source};
 use crate::relay::{deliver, give_up};
 use crate::telemetry::metrics::Metrics;
@@ -113,8 +113,8 @@ pub async fn carry(
         let now = Instant::now();
         account(&pump, tale);
         count_gaps(means.metrics, job, &position, &mut pump, tale);
-        if let (Some(attempt), Some(step)) = (tale.attempts.last(), job.steps.get(position.at)) {
-            settle(&mut grant, step, means.metrics, attempt.usage, now);
+        if let Some(attempt) = tale.attempts.last() {
+            grant.used(now, attempt.usage);
         }
         let interruption = match passed? {
             Ok(()) => {

@@ -2,6 +2,7 @@
 //! entered.
 
 use crate::failover::Following;
+use crate::health::board::Board;
 use crate::health::grant::{Bar, Grant, bar};
 use crate::relay::Means;
 use crate::relay::bars::Bars;
@@ -60,11 +61,7 @@ impl<'m> Climb<'m> {
                 continue;
             };
             let target = &step.candidate.target;
-            let taken = if !self.regardless && self.is_unhealthy(step) {
-                Err(Bar::Unhealthy)
-            } else {
-                Grant::take(self.means.board, target, now, job.tokens, self.regardless)
-            };
+            let taken = Grant::take(self.means.board, target, now, job.tokens, self.regardless);
             match taken {
                 Ok(grant) => {
                     self.enter(job, step);
@@ -99,12 +96,6 @@ impl<'m> Climb<'m> {
         if self.least_bad.is_none_or(|(least, _)| failures < least) {
             self.least_bad = Some((failures, self.position.at));
         }
-    }
-
-    /// No address of its provider passes the checks.
-    fn is_unhealthy(&self, step: &Step<'_>) -> bool {
-        let provider = &step.candidate.target.provider;
-        provider.health.is_some() && !self.means.wires.book.is_well(provider)
     }
 
     /// Crossing into a later tier is spilling.
@@ -155,19 +146,24 @@ impl<'m> Climb<'m> {
 
     /// A first move to a target that is well is free; all else comes out of the retry budget.
     pub fn can_afford(&self, job: &Job<'_>, again: bool, now: Instant) -> bool {
-        let is_failing = || {
+        let next_is_failing = || {
             let later = job.steps.iter().skip(self.position.at);
             let mut allowed = later.filter(|step| {
                 let target = &step.candidate.target;
                 bar(self.means.board, target, now, job.tokens, self.regardless).is_none()
             });
-            let next = allowed.next()?;
-            let state = self.means.board.target(&next.candidate.target)?;
-            let breaker = state.breaker.as_ref()?;
-            Some(breaker.state(now).failures >= FAILING)
+            allowed
+                .next()
+                .is_some_and(|next| is_failing(self.means.board, next, now))
         };
-        !(again || is_failing().unwrap_or(false)) || self.means.budget.try_retry(now)
+        !(again || next_is_failing()) || self.means.budget.try_retry(now)
     }
+}
+
+/// Another try there is a retry, though not of the same request.
+pub fn is_failing(board: &Board, step: &Step<'_>, now: Instant) -> bool {
+    let state = board.target(&step.candidate.target);
+    state.is_some_and(|state| state.score.failures(now) >= FAILING)
 }
 
 /// Another provider of the same model has the same context, unless the configuration says that it

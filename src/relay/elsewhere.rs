@@ -8,6 +8,7 @@ use crate::health::grant::Grant;
 use crate::relay::Means;
 use crate::relay::attempt::{self, Opened};
 use crate::relay::carry::Interruption;
+use crate::relay::climb::is_failing;
 use crate::relay::line::Line;
 use crate::relay::prepare::{self, Variant};
 use crate::relay::pump::Pump;
@@ -21,6 +22,7 @@ use crate::relay::source::Source;
 use crate::routing::plan::Step;
 use crate::telemetry::tale::Tale;
 use pingora_proxy::Session;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -187,6 +189,11 @@ impl<'j> Search<'_, 'j> {
         let target = &step.candidate.target;
         let taken = Grant::take(self.means.board, target, now, job.tokens, false);
         let mut grant = match taken {
+            Ok(_)
+                if is_failing(self.means.board, step, now) && !self.means.budget.try_retry(now) =>
+            {
+                return Ok(Asked::Failed);
+            }
             Ok(grant) => grant,
             Err(bar) => {
                 tale.left_out
@@ -199,10 +206,11 @@ impl<'j> Search<'_, 'j> {
         let deadline = job.bound.unwrap_or(now + NO_DEADLINE);
         let (request, _) =
             prepare::request(wires, session, job, step, grant.key, variant, deadline);
-        let opened = line
-            .company(session, tale, attempt::open(wires, request, pump))
-            .await;
-        let took = now.elapsed();
+        let attempt = pin!(attempt::open(wires, request, pump));
+        let opened = line.company(session, tale, attempt).await;
+        let began = now;
+        let now = Instant::now();
+        let took = now.saturating_duration_since(began);
         tale.waited += took;
         let came = Came {
             key: grant.key,
@@ -223,14 +231,14 @@ impl<'j> Search<'_, 'j> {
             Opened::Flowing(flowing) if flowing.is_stream => {
                 let status = Some(flowing.head.status.as_u16());
                 note(metrics, job, step, tale, Came { status, ..came });
-                heed_limits(&grant, &flowing.head);
-                grant.began_to_answer(Instant::now());
+                heed_limits(&grant, &flowing.head, now);
+                grant.began_to_answer(now);
                 return Ok(Asked::CarriesOn(Box::new((flowing.source, grant))));
             }
             Opened::Failed(failed) => {
-                grant.failed(Instant::now(), &failed.happened);
+                grant.failed(now, &failed.happened);
                 let status = failed.answer.as_ref().map(|answer| {
-                    heed_limits(&grant, &answer.head);
+                    heed_limits(&grant, &answer.head, now);
                     answer.head.status.as_u16()
                 });
                 let asked = if failed.is_about(b"stream_options") {

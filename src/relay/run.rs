@@ -26,6 +26,7 @@ use bytes::Bytes;
 use pingora::http::ResponseHeader;
 use pingora::time::sleep;
 use pingora_proxy::Session;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -107,10 +108,12 @@ pub async fn run(
         );
         let keep = elsewhere::is_thinkable(&job, &climb.position);
         let mut pump = Pump::new(prepare::form(&job, step, keep));
-        let opened = line
-            .company(session, tale, attempt::open(wires, request, &mut pump))
-            .await;
-        let took = now.elapsed();
+        // Pinned here: it is large, and would be moved.
+        let attempt = pin!(attempt::open(wires, request, &mut pump));
+        let opened = line.company(session, tale, attempt).await;
+        let began = now;
+        let now = Instant::now();
+        let took = now.saturating_duration_since(began);
         tale.waited += took;
         let came = Came {
             key: grant.key,
@@ -140,13 +143,12 @@ pub async fn run(
                 job.release_body();
                 let status = Some(whole.head.status.as_u16());
                 succeeded(metrics, &job, step, tale, Came { status, ..came });
-                heed_limits(&grant, &whole.head);
-                let now = Instant::now();
+                heed_limits(&grant, &whole.head, now);
                 grant.began_to_answer(now);
                 if let Some(attempt) = tale.attempts.last_mut() {
                     attempt.usage = whole.usage;
                 }
-                settle(&mut grant, step, metrics, whole.usage, now);
+                grant.used(now, whole.usage);
                 grant.succeeded(now);
                 drop(grant);
                 return deliver::whole(session, whole, &manner(&job, step), tale).await;
@@ -154,8 +156,8 @@ pub async fn run(
             Opened::Flowing(flowing) => {
                 let status = Some(flowing.head.status.as_u16());
                 succeeded(metrics, &job, step, tale, Came { status, ..came });
-                heed_limits(&grant, &flowing.head);
-                grant.began_to_answer(Instant::now());
+                heed_limits(&grant, &flowing.head, now);
+                grant.began_to_answer(now);
                 if flowing.is_stream {
                     let begun = Begun {
                         flowing: *flowing,
@@ -197,7 +199,7 @@ pub async fn run(
         note(metrics, &job, step, tale, came);
         if let (Some(answer), Some(attempt)) = (&failed.answer, tale.attempts.last_mut()) {
             attempt.usage = answer.usage;
-            heed_limits(&grant, &answer.head);
+            heed_limits(&grant, &answer.head, now);
         }
         if asks_usage && failed.is_about(b"stream_options") {
             // What the caller did not ask for is not the caller's to fail by.
@@ -205,7 +207,6 @@ pub async fn run(
             climb.position.tries -= 1;
             continue;
         }
-        let now = Instant::now();
         if grant.failed(now, &failed.happened) {
             tracing::warn!("target {} is given up for now", step.candidate.target.id);
         }
@@ -232,8 +233,9 @@ pub async fn run(
             return out_of_time(session, &mut line, &job, tale).await;
         }
         let verdict = judge(&failed.happened, &standing);
+        let happened = failed.happened.clone();
         last.take(*failed, reason, step);
-        if rotates {
+        if rotates && (is_refusal_of_key(&happened) || means.budget.try_retry(now)) {
             // The key was at fault, not the provider.
             continue;
         }
@@ -274,9 +276,14 @@ fn may_rotate(happened: &Happened) -> bool {
         if matches!(meaning.kind, Kind::Credentials | Kind::Quota | Kind::RateLimited))
 }
 
+/// Each key is refused once and then left out, so that no storm can come of it.
+fn is_refusal_of_key(happened: &Happened) -> bool {
+    matches!(happened, Happened::Answered(meaning)
+        if matches!(meaning.kind, Kind::Credentials | Kind::Quota))
+}
+
 /// What a provider says about how much more it will take.
-pub fn heed_limits(grant: &Grant, head: &ResponseHeader) {
-    let now = Instant::now();
+pub fn heed_limits(grant: &Grant, head: &ResponseHeader, now: Instant) {
     for told in rate_limits::told(&head.headers) {
         let which = match told.of {
             Of::Requests => Which::Requests,
@@ -284,23 +291,6 @@ pub fn heed_limits(grant: &Grant, head: &ResponseHeader) {
         };
         grant.told_limits(now, which, told.remaining, told.reset);
     }
-}
-
-/// What an attempt used, told to the limits and counted for its target's share of cached tokens.
-pub fn settle(grant: &mut Grant, step: &Step<'_>, metrics: &Metrics, usage: Usage, now: Instant) {
-    let (Some(input), Some(output)) = (usage.input, usage.output) else {
-        return;
-    };
-    grant.used(now, input.saturating_add(output));
-    let target = [&*step.candidate.target.id];
-    metrics
-        .prompt_tokens
-        .with_label_values(&target)
-        .inc_by(input);
-    metrics
-        .cached_tokens
-        .with_label_values(&target)
-        .inc_by(usage.cached.unwrap_or(0));
 }
 
 /// The request itself was not wanted.

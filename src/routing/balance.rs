@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Schedule {
     round: Box<[u16]>,
     cursor: AtomicUsize,
+    /// Turns that had to be given to others.
+    passed: AtomicUsize,
 }
 
 impl Schedule {
@@ -45,6 +47,7 @@ impl Schedule {
         Schedule {
             round: round.into(),
             cursor: AtomicUsize::new(0),
+            passed: AtomicUsize::new(0),
         }
     }
 
@@ -53,6 +56,21 @@ impl Schedule {
         let turn = self.cursor.fetch_add(1, Ordering::Relaxed);
         let at = turn.checked_rem(self.round.len()).unwrap_or(0);
         self.round.get(at).copied().map_or(0, usize::from)
+    }
+
+    /// Who gets a turn that its owner cannot take: the others by their weights, exactly. `free`:
+    /// places and weights, gone through twice.
+    pub fn pass_on(&self, free: impl Iterator<Item = (usize, u32)> + Clone) -> Option<usize> {
+        let total: u64 = free.clone().map(|(_, weight)| u64::from(weight)).sum();
+        let turn = self.passed.fetch_add(1, Ordering::Relaxed) as u64;
+        let mut rest = turn.checked_rem(total)?;
+        for (place, weight) in free {
+            match rest.checked_sub(u64::from(weight)) {
+                Some(less) => rest = less,
+                None => return Some(place),
+            }
+        }
+        None
     }
 }
 
@@ -82,6 +100,23 @@ mod tests {
         assert_eq!(counts(&[3, 1], 500), [375, 125]);
         assert_eq!(counts(&[1000, 1], 1001), [1000, 1]);
         assert_eq!(counts(&[7], 3), [3]);
+    }
+
+    #[test]
+    fn a_turn_that_cannot_be_taken_goes_to_the_others_by_their_weights() {
+        let schedule = Schedule::new(&[1, 4, 100]);
+        let mut counts = [0; 3];
+        for _ in 0..500 {
+            let turn = match schedule.next() {
+                2 => schedule.pass_on([(0, 1), (1, 4)].into_iter()).unwrap(),
+                turn => turn,
+            };
+            counts[turn] += 1;
+        }
+        assert!((98..=102).contains(&counts[0]), "{counts:?}");
+        assert_eq!(counts[2], 0);
+        assert_eq!(schedule.pass_on([].into_iter()), None);
+        assert_eq!(schedule.pass_on([(0, 0)].into_iter()), None);
     }
 
     #[test]

@@ -33,6 +33,22 @@ pub enum Order {
     Ranked(Vec<usize>),
 }
 
+impl Order {
+    /// The candidates, in this order.
+    pub fn of<'c>(&self, candidates: &'c [Candidate]) -> Vec<&'c Candidate> {
+        match self {
+            Order::From(first) => {
+                let (before, from) = candidates.split_at((*first).min(candidates.len()));
+                from.iter().chain(before).collect()
+            }
+            Order::Ranked(places) => places
+                .iter()
+                .filter_map(|place| candidates.get(*place))
+                .collect(),
+        }
+    }
+}
+
 /// All steps: the asked model's tiers first, then each fallback model's.
 pub fn plan<'r>(
     route: &'r Route,

@@ -159,7 +159,7 @@ fn a_full_target_says_which_limit() {
     assert_eq!(place.take().err().map(Bar::label), Some("rpm"));
     let place = Place::new("auth: none, limits: { tpm: 20 }");
     let mut first = place.take().unwrap();
-    first.used(place.now, 20);
+    first.settle(place.now, 20);
     assert_eq!(place.take().err().map(Bar::label), Some("tpm"));
 }
 

@@ -5,6 +5,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod crowd;
+pub mod fleet;
 pub mod forward;
 pub mod gateway;
 pub mod h2_client;
