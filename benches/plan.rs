@@ -51,6 +51,7 @@ fn benches(criterion: &mut Criterion) {
             balance: Balance::Weighted,
             sticky: 0,
             tokens: (100, 100),
+            endpoint: Some(Endpoint::Chat),
             drawn: (0, 0),
         };
         let headers = http::HeaderMap::new();
@@ -70,7 +71,9 @@ fn benches(criterion: &mut Criterion) {
                         let (route, served) = open_to(&snapshot.routes, asked)
                             .find_map(|route| Some((route, serves(route, Some(model))?)))
                             .expect("a route");
-                        let order = |tier: &Tier| choose::order(&board, tier, &asker, now);
+                        let order = |tier: &Tier, entered| {
+                            choose::order(&board, tier, entered, &asker, now)
+                        };
                         plan(route, served, Some(model), Endpoint::Chat, |_| true, order).len()
                     },
                     BatchSize::SmallInput,

@@ -164,6 +164,14 @@ fn claim_ports(settings: &Settings, upgrade: bool) -> Result<Inherited, String> 
     let admin = settings.admin.iter().map(|admin| admin.address);
     let addresses: Vec<SocketAddr> = data.chain(admin).collect();
     let named: HashSet<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    // Whoever hands its sockets over ends: by then nothing here may fail any more.
+    for files in settings
+        .listen
+        .iter()
+        .filter_map(|listen| listen.tls.as_ref())
+    {
+        Certificate::load(files.clone())?;
+    }
     let inherited = if upgrade {
         upgrade::inherit(settings, &named)?
     } else {

@@ -1,7 +1,7 @@
 //! The live state of every target and provider of a configuration, kept by name: a new board takes
 //! over what the old one knew.
 
-use crate::config::snapshot::{self, Provider, Snapshot, Target};
+use crate::config::snapshot::{self, Auth, Provider, Snapshot, Target};
 use crate::health::breaker::{self, Breaker};
 use crate::health::cooling::Cooling;
 use crate::health::keys::{self, Pool};
@@ -32,7 +32,7 @@ pub struct TargetState {
     /// Its name as a number, for consistent hashing.
     pub name: u64,
     pub breaker: Option<Arc<Breaker>>,
-    pub cooling: Cooling,
+    pub cooling: Arc<Cooling>,
     rates: Arc<Rates>,
     /// There is a limit to keep: its own, or one that its provider has told of.
     is_limited: AtomicBool,
@@ -48,7 +48,9 @@ pub struct TargetState {
 pub struct ProviderState {
     pub name: Arc<str>,
     pub keys: Pool,
-    count: usize,
+    /// What each key hashes to: a reload may bring others.
+    marks: Vec<u64>,
+    is_anonymous: bool,
     /// One of its addresses at least passes its checks, or none are made.
     well: AtomicBool,
     /// None: no limit is set.
@@ -91,7 +93,12 @@ impl TargetState {
 
 impl ProviderState {
     pub fn has_several_keys(&self) -> bool {
-        self.count > 1
+        self.marks.len() > 1
+    }
+
+    /// It is asked without any key.
+    pub fn is_anonymous(&self) -> bool {
+        self.is_anonymous
     }
 
     pub fn is_well(&self) -> bool {
@@ -171,17 +178,35 @@ fn target_state(
             is_limited.fetch_or(!target.limits.is_empty(), Ordering::Relaxed);
             known
         }
-        _ => Arc::new(TargetState {
+        // All but the breaker goes on as it was.
+        Some(known) => {
+            known.rates.configure(limits);
+            let (prompt, cached) = known.prompts();
+            let is_limited = known.is_limited.load(Ordering::Relaxed) || !target.limits.is_empty();
+            Arc::new(TargetState {
+                id: Arc::clone(&target.id),
+                name: known.name,
+                breaker: breaker.map(Breaker::new),
+                cooling: Arc::clone(&known.cooling),
+                rates: Arc::clone(&known.rates),
+                is_limited: AtomicBool::new(is_limited),
+                prompt: AtomicU64::new(prompt),
+                cached: AtomicU64::new(cached),
+                score: Arc::clone(&known.score),
+                disabled: AtomicBool::new(known.is_disabled()),
+            })
+        }
+        None => Arc::new(TargetState {
             id: Arc::clone(&target.id),
             name: sticky::hash(target.id.as_bytes()),
             breaker: breaker.map(Breaker::new),
-            cooling: Cooling::new(now),
+            cooling: Arc::new(Cooling::new(now)),
             rates: Rates::new(now, limits),
             is_limited: AtomicBool::new(!target.limits.is_empty()),
             prompt: AtomicU64::new(0),
             cached: AtomicU64::new(0),
             score: Score::new(),
-            disabled: AtomicBool::new(known.is_some_and(|known| known.is_disabled())),
+            disabled: AtomicBool::new(false),
         }),
     }
 }
@@ -191,30 +216,41 @@ fn provider_state(
     known: Option<Arc<ProviderState>>,
     now: Instant,
 ) -> Arc<ProviderState> {
-    let is_limited = !provider.limits.is_empty();
     let settings = rates_settings(&provider.limits);
+    let marks: Vec<u64> = provider.keys.iter().map(mark).collect();
+    let rates = (!provider.limits.is_empty()).then(|| {
+        let before = known.as_ref().and_then(|known| known.rates.clone());
+        before.unwrap_or_else(|| Rates::new(now, settings))
+    });
+    if let Some(rates) = &rates {
+        rates.configure(settings);
+    }
     match known {
-        Some(known)
-            if known.count == provider.keys.len() && known.rates.is_some() == is_limited =>
-        {
-            if let Some(rates) = &known.rates {
-                rates.configure(settings);
-            }
-            known
-        }
+        Some(known) if known.marks == marks && known.rates.is_some() == rates.is_some() => known,
         _ => Arc::new(ProviderState {
             name: Arc::clone(&provider.name),
             keys: Pool::new(
-                provider.keys.len(),
+                marks.len(),
                 keys::Settings {
                     reprobe: REPROBE,
                     longest_rest: LONGEST_REST,
                 },
             ),
-            count: provider.keys.len(),
+            marks,
+            is_anonymous: matches!(provider.keys.as_slice(), [Auth::None]),
             well: AtomicBool::new(true),
-            rates: is_limited.then(|| Rates::new(now, settings)),
+            rates,
         }),
+    }
+}
+
+fn mark(key: &Auth) -> u64 {
+    match key {
+        Auth::None => 0,
+        Auth::Header { name, value } => {
+            sticky::hash(name.as_str().as_bytes()) ^ sticky::hash(value.as_bytes())
+        }
+        Auth::Query { pair } => sticky::hash(pair.expose().as_bytes()),
     }
 }
 

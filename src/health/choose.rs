@@ -1,6 +1,6 @@
 //! Who of a tier is asked first.
 
-use crate::config::snapshot::{Balance, Candidate, Tier};
+use crate::config::snapshot::{Balance, Candidate, Endpoint, Tier};
 use crate::health::board::Board;
 use crate::health::grant::bar;
 use crate::health::speed::{self, Score};
@@ -18,6 +18,8 @@ pub struct Asker {
     pub sticky: u64,
     /// What the call may use, in and out.
     pub tokens: (u64, u64),
+    /// None: any.
+    pub endpoint: Option<Endpoint>,
     /// Two numbers drawn from all of `u64`.
     pub drawn: (u64, u64),
 }
@@ -30,18 +32,27 @@ impl Asker {
 
 /// The places of a tier's candidates in the order in which they are to be tried: the first one is
 /// chosen, those after it follow in the file's order, or by price.
-pub fn order(board: &Board, tier: &Tier, asker: &Asker, now: Instant) -> Order {
+///
+/// `entered`: the tier is the one that is tried first, so that a turn is taken.
+pub fn order(board: &Board, tier: &Tier, entered: bool, asker: &Asker, now: Instant) -> Order {
     let count = tier.candidates.len();
     if count <= 1 {
         return Order::From(0);
     }
     let is_free = |index: usize| {
         tier.candidates.get(index).is_some_and(|candidate| {
-            bar(board, &candidate.target, now, asker.all_tokens(), false).is_none()
+            let endpoints = &candidate.target.provider.endpoints;
+            let serves = asker.endpoint.is_none_or(|one| endpoints.contains(&one));
+            serves && bar(board, &candidate.target, now, asker.all_tokens(), false).is_none()
         })
     };
+    let turn = if entered {
+        tier.schedule.next()
+    } else {
+        tier.schedule.peek()
+    };
     match asker.balance {
-        Balance::Weighted => Order::From(next_free(tier, is_free)),
+        Balance::Weighted => Order::From(next_free(tier, turn, is_free)),
         Balance::LeastBusy => {
             let loads = tier
                 .candidates
@@ -55,7 +66,7 @@ pub fn order(board: &Board, tier: &Tier, asker: &Asker, now: Instant) -> Order {
                         0
                     },
                 });
-            Order::From(least_busy::pick(tier.schedule.next(), loads).unwrap_or(0))
+            Order::From(least_busy::pick(turn, loads).unwrap_or(0))
         }
         Balance::Sticky => {
             let places = tier
@@ -76,13 +87,12 @@ pub fn order(board: &Board, tier: &Tier, asker: &Asker, now: Instant) -> Order {
             Order::From(sticky::pick(asker.sticky, places).unwrap_or(0))
         }
         Balance::Fastest => Order::From(fastest(board, tier, asker, now, is_free)),
-        Balance::Cheapest => Order::Ranked(cheapest(tier, asker)),
+        Balance::Cheapest => Order::Ranked(cheapest(tier, turn, asker)),
     }
 }
 
 /// Turns of those that cannot be asked go to the others by their weights.
-fn next_free(tier: &Tier, is_free: impl Fn(usize) -> bool) -> usize {
-    let turn = tier.schedule.next();
+fn next_free(tier: &Tier, turn: usize, is_free: impl Fn(usize) -> bool) -> usize {
     if is_free(turn) {
         return turn;
     }
@@ -122,13 +132,12 @@ fn fastest(
 }
 
 /// An unknown price is the highest.
-fn cheapest(tier: &Tier, asker: &Asker) -> Vec<usize> {
+fn cheapest(tier: &Tier, turn: usize, asker: &Asker) -> Vec<usize> {
     let cost = |candidate: &Candidate| match &candidate.price {
         Some(price) => price.of(asker.tokens.0, asker.tokens.1),
         None => f64::INFINITY,
     };
     // Equals take turns.
-    let turn = tier.schedule.next();
     let count = tier.candidates.len();
     let mut ranked: Vec<usize> = (0..count).map(|at| (at + turn) % count.max(1)).collect();
     ranked.sort_by(|one, other| {
@@ -175,12 +184,13 @@ mod tests {
                     turn.wrapping_mul(0x9e37_79b9_7f4a_7c15)
                 },
                 tokens: (1000, 1000),
+                endpoint: None,
                 drawn: (
                     turn.wrapping_mul(0x9e37_79b9_7f4a_7c15),
                     turn.wrapping_mul(0x2545_f491_4f6c_dd1d),
                 ),
             };
-            match order(board, tier, &asker, now) {
+            match order(board, tier, true, &asker, now) {
                 Order::From(first) => counts[first] += 1,
                 Order::Ranked(places) => counts[places[0]] += 1,
             }

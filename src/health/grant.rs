@@ -77,6 +77,8 @@ pub struct Grant {
     breaker: Option<breaker::Attempt>,
     in_flight: InFlight,
     places: Places,
+    /// What was used has been told.
+    settled: bool,
 }
 
 /// What stands in a target's way, without taking anything. `regardless`: its breaker does not count.
@@ -203,6 +205,7 @@ impl Grant {
             breaker,
             in_flight: state.score.began(now),
             places,
+            settled: false,
         })
     }
 
@@ -217,9 +220,23 @@ impl Grant {
     }
 
     /// The first content has come, or the whole answer.
-    pub fn began_to_answer(&self, now: Instant) {
+    pub fn began_to_answer(&mut self, now: Instant) {
         self.in_flight.first_token(now);
         self.provider.keys.good(self.key);
+        // A probe has found out what it was to find out, however long its answer takes.
+        if self
+            .breaker
+            .as_ref()
+            .is_some_and(breaker::Attempt::is_probe)
+        {
+            self.succeeded(now);
+            self.breaker = self.target.breaker.as_ref().and_then(|one| one.begin(now));
+        }
+    }
+
+    /// It was broken off by our own side: that says nothing, and nothing more will be used.
+    pub fn left(&mut self, now: Instant) {
+        self.settle(now, 0);
     }
 
     /// The answer is whole. True when this target had been given up and is back.
@@ -237,6 +254,7 @@ impl Grant {
     /// What the call has used in truth, as far as it is known.
     pub fn used(&mut self, now: Instant, usage: Usage) {
         if let (Some(input), Some(output)) = (usage.input, usage.output) {
+            self.settled = true;
             self.target.count_prompt(input, usage.cached.unwrap_or(0));
             self.settle(now, input.saturating_add(output));
         }
@@ -257,7 +275,9 @@ impl Grant {
             give_back(std::mem::take(&mut self.places), now);
         }
         // What was reserved for the answer was not used.
-        self.settle(now, 0);
+        if !self.settled {
+            self.settle(now, 0);
+        }
         let breaker = self.breaker.take();
         match says(happened) {
             Says::Ill => {
@@ -285,11 +305,17 @@ impl Grant {
     /// Rests that the provider asks for, and keys that it does not take.
     fn heed(&self, now: Instant, meaning: &Meaning) {
         let keys = &self.provider.keys;
+        if !matches!(meaning.kind, Kind::Credentials | Kind::Quota) {
+            keys.good(self.key);
+        }
         match meaning.kind {
+            // Without a key it is not a key that was refused.
+            Kind::Credentials | Kind::Quota if self.provider.is_anonymous() => {}
             Kind::Credentials | Kind::Quota => keys.bad(self.key, now),
             // A limit is the account's; where there are several, the others go on.
             Kind::RateLimited if self.provider.has_several_keys() => {
-                keys.limited(self.key, now, meaning.retry_after.unwrap_or(SHORT_REST));
+                let rest = meaning.retry_after.unwrap_or_default().max(SHORT_REST);
+                keys.limited(self.key, now, rest);
             }
             Kind::RateLimited | Kind::Overloaded | Kind::ServerError => {
                 if let Some(rest) = meaning.retry_after {

@@ -21,8 +21,10 @@ const LEAST_SHARE: f64 = 0.1;
 /// would keep it out for good.
 const FORGIVES: Duration = Duration::from_secs(120);
 
-/// What an unmeasured target is taken for: faster than any, so that it is measured.
-const UNMEASURED: f64 = 0.001;
+/// What a target that nobody has asked yet is taken for: faster than any, so that it is measured;
+const UNTRIED: f64 = 0.001;
+/// and one that is being tried, or has only failed: no better than others.
+const UNMEASURED: f64 = 0.3;
 
 /// A target that always fails counts as one plus this times slower.
 const PENALTY: f64 = 3.0;
@@ -114,10 +116,14 @@ impl Score {
     pub fn score(&self, now: Instant) -> f64 {
         let queue = 1.0 + f64::from(self.in_flight());
         let measured = self.lock();
-        let first_token = measured.first_token.map_or(UNMEASURED, |average| {
-            let age = now.saturating_duration_since(average.at);
-            average.value * (-age.as_secs_f64() / FORGIVES.as_secs_f64()).exp2()
-        });
+        let first_token = match &measured.first_token {
+            Some(average) => {
+                let age = now.saturating_duration_since(average.at);
+                average.value * (-age.as_secs_f64() / FORGIVES.as_secs_f64()).exp2()
+            }
+            None if measured.failures.is_none() && self.in_flight() == 0 => UNTRIED,
+            None => UNMEASURED,
+        };
         let failures = measured.failures(now);
         first_token * queue * (1.0 + PENALTY * failures) * measured.slow_start(now)
     }

@@ -217,13 +217,19 @@ async fn answer(
         balance: route.balance,
         sticky: sticky_key(session, call, &route, &bytes),
         tokens,
+        endpoint: Some(endpoint),
         drawn: (rand::random(), rand::random()),
     };
     let board = Arc::clone(&call.board);
     board.observe(snapshot, |provider| shared.wires.book.is_well(provider));
-    let steps = plan(&route, &served, model, endpoint, may_use, |tier| {
-        choose::order(&board, tier, &asker, now)
-    });
+    let steps = plan(
+        &route,
+        &served,
+        model,
+        endpoint,
+        may_use,
+        |tier, entered| choose::order(&board, tier, entered, &asker, now),
+    );
     if steps.is_empty() {
         let failure = Failure::new(
             Reason::GatewayNoTarget,
@@ -277,11 +283,13 @@ async fn answer(
 fn expected_tokens(body: &[u8], scan: &Scan) -> (u64, u64) {
     /// Where the call says nothing.
     const USUAL: u64 = 500;
+    /// Whatever it says: no answer is longer, and a lie must not fill a limit.
+    const MOST: u64 = 100_000;
     let allowed = scan
         .limit
         .clone()
         .and_then(|span| std::str::from_utf8(body.get(span)?).ok()?.parse().ok());
-    (body.len() as u64 / 4, allowed.unwrap_or(USUAL))
+    (body.len() as u64 / 4, allowed.unwrap_or(USUAL).min(MOST))
 }
 
 /// What keeps a caller's calls at one target: the first of the route's list that this call has.

@@ -6,7 +6,7 @@ use crate::dialect::openai::error::meaning;
 use crate::dialect::redact::redact;
 use crate::dialect::usage::Usage;
 use crate::error::{Failure, Reason};
-use crate::failover::Happened;
+use crate::failover::{Happened, Kind};
 use crate::health::choose::{Asker, order};
 use crate::health::grant::Grant;
 use crate::proxy::context::{Call, Passthrough};
@@ -49,7 +49,7 @@ pub async fn choose(
         )
         .into());
     }
-    let (target, grant) = take_turn(call, route, sticky)?;
+    let (target, mut grant) = take_turn(call, route, sticky)?;
     let provider = Arc::clone(&target.provider);
     call.tale.provider = Some(Arc::clone(&provider.name));
     let began = Instant::now();
@@ -69,7 +69,10 @@ pub async fn choose(
         Ok(Err(error)) => Err(unreachable().cause(error)),
         Err(_) => Err(unreachable().cause("the name was not resolved in time")),
     };
-    let (peer, others) = found.inspect_err(|failure| note(call, None, Some(failure.reason)))?;
+    let (peer, others) = found.inspect_err(|failure| {
+        grant.failed(Instant::now(), &Happened::Unreachable);
+        note(call, None, Some(failure.reason));
+    })?;
     let below = match call.path.strip_prefix("/v1") {
         // Below `/v1` here is below the base path there.
         Some(below) if below.starts_with('/') => below.to_owned(),
@@ -99,6 +102,7 @@ fn take_turn(call: &mut Call, route: &Route, sticky: u64) -> Result<(Arc<Target>
         balance: route.balance,
         sticky,
         tokens: (0, 0),
+        endpoint: None,
         drawn: (rand::random(), rand::random()),
     };
     let board = Arc::clone(&call.board);
@@ -107,7 +111,8 @@ fn take_turn(call: &mut Call, route: &Route, sticky: u64) -> Result<(Arc<Target>
     let mut bars = Bars::default();
     for regardless in [false, true] {
         for (rank, tier) in served.tiers.iter().enumerate() {
-            for candidate in order(&board, tier, &asker, now).of(&tier.candidates) {
+            let entered = rank == 0 && !regardless;
+            for candidate in order(&board, tier, entered, &asker, now).of(&tier.candidates) {
                 let target = &candidate.target;
                 match Grant::take(&board, target, now, 0, regardless) {
                     Ok(grant) => {
@@ -352,6 +357,8 @@ fn tell(call: &mut Call, response: &ResponseHeader) {
     let now = Instant::now();
     if let Some(chosen) = &mut call.passthrough {
         match meaning {
+            // A path may be refused where others are not: the key stays as it is.
+            Some(meaning) if matches!(meaning.kind, Kind::Credentials | Kind::Quota) => {}
             Some(meaning) if status >= 400 => {
                 chosen.grant.failed(now, &Happened::Answered(meaning));
             }

@@ -106,6 +106,8 @@ impl<'m> Climb<'m> {
                 .spills
                 .with_label_values(&[&*job.route.name, self.because])
                 .inc();
+            // The plan only looked whose turn it was.
+            step.tier.schedule.next();
         }
         self.rank = step.rank;
     }

@@ -17,7 +17,7 @@ use crate::relay::resume::graft::Graft;
 use crate::relay::resume::request::continuing;
 use crate::relay::resume::tokens::estimated_tokens;
 use crate::relay::resume::wish::Wish;
-use crate::relay::run::{Came, Job, answers, heed_limits, note, reason_of};
+use crate::relay::run::{Came, Job, answers, heed_limits, note, reason_of, was_cut};
 use crate::relay::source::Source;
 use crate::routing::plan::Step;
 use crate::telemetry::tale::Tale;
@@ -221,6 +221,7 @@ impl<'j> Search<'_, 'j> {
         let opened = match opened {
             Ok(opened) => opened,
             Err(gone) => {
+                grant.left(now);
                 let reason = Some(Reason::CallerCancelled);
                 note(metrics, job, step, tale, Came { reason, ..came });
                 tale.end(Reason::CallerCancelled);
@@ -236,7 +237,11 @@ impl<'j> Search<'_, 'j> {
                 return Ok(Asked::CarriesOn(Box::new((flowing.source, grant))));
             }
             Opened::Failed(failed) => {
-                grant.failed(now, &failed.happened);
+                if now >= deadline && was_cut(&failed.happened) {
+                    grant.left(now);
+                } else {
+                    grant.failed(now, &failed.happened);
+                }
                 let status = failed.answer.as_ref().map(|answer| {
                     heed_limits(&grant, &answer.head, now);
                     answer.head.status.as_u16()

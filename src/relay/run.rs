@@ -109,8 +109,10 @@ pub async fn run(
         let keep = elsewhere::is_thinkable(&job, &climb.position);
         let mut pump = Pump::new(prepare::form(&job, step, keep));
         // Pinned here: it is large, and would be moved.
-        let attempt = pin!(attempt::open(wires, request, &mut pump));
-        let opened = line.company(session, tale, attempt).await;
+        let opened = {
+            let attempt = pin!(attempt::open(wires, request, &mut pump));
+            line.company(session, tale, attempt).await
+        };
         let began = now;
         let now = Instant::now();
         let took = now.saturating_duration_since(began);
@@ -124,6 +126,7 @@ pub async fn run(
         let opened = match opened {
             Ok(opened) => opened,
             Err(gone) => {
+                grant.left(now);
                 let reason = Some(Reason::CallerCancelled);
                 note(metrics, &job, step, tale, Came { reason, ..came });
                 tale.end(Reason::CallerCancelled);
@@ -207,6 +210,11 @@ pub async fn run(
             climb.position.tries -= 1;
             continue;
         }
+        if now >= job.deadline && was_cut(&failed.happened) {
+            // Our own clock ended it: that says nothing about the target.
+            grant.left(now);
+            return out_of_time(session, &mut line, &job, tale).await;
+        }
         if grant.failed(now, &failed.happened) {
             tracing::warn!("target {} is given up for now", step.candidate.target.id);
         }
@@ -235,7 +243,9 @@ pub async fn run(
         let verdict = judge(&failed.happened, &standing);
         let happened = failed.happened.clone();
         last.take(*failed, reason, step);
-        if rotates && (is_refusal_of_key(&happened) || means.budget.try_retry(now)) {
+        let is_free = is_refusal_of_key(&happened);
+        let is_named = job.route.retry.causes.rate_limited;
+        if rotates && (is_free || (is_named && means.budget.try_retry(now))) {
             // The key was at fault, not the provider.
             continue;
         }
@@ -268,6 +278,14 @@ pub async fn run(
         return no_target(session, &mut line, &job, &climb.bars, tale).await;
     }
     give_up(session, &mut line, &job, last, tale).await
+}
+
+/// It would perhaps have gone on, had there been time.
+pub fn was_cut(happened: &Happened) -> bool {
+    matches!(
+        happened,
+        Happened::Timeout | Happened::NoToken | Happened::Unreachable
+    )
 }
 
 /// With another key it could be another answer.

@@ -58,6 +58,13 @@ impl Schedule {
         self.round.get(at).copied().map_or(0, usize::from)
     }
 
+    /// Whose turn would be next. Nobody takes it by this.
+    pub fn peek(&self) -> usize {
+        let turn = self.cursor.load(Ordering::Relaxed);
+        let at = turn.checked_rem(self.round.len()).unwrap_or(0);
+        self.round.get(at).copied().map_or(0, usize::from)
+    }
+
     /// Who gets a turn that its owner cannot take: the others by their weights, exactly. `free`:
     /// places and weights, gone through twice.
     pub fn pass_on(&self, free: impl Iterator<Item = (usize, u32)> + Clone) -> Option<usize> {

@@ -16,6 +16,8 @@ pub struct Step<'r> {
     pub label: &'r Arc<str>,
     /// Rises with every tier and every other model: entering a higher one is spilling.
     pub rank: u32,
+    /// Where it stands among its equals.
+    pub tier: &'r Tier,
 }
 
 impl Step<'_> {
@@ -49,14 +51,15 @@ impl Order {
     }
 }
 
-/// All steps: the asked model's tiers first, then each fallback model's.
+/// All steps: the asked model's tiers first, then each fallback model's. `order` is told whether a
+/// tier is the one that is tried first: only there a turn is taken, the others may never be entered.
 pub fn plan<'r>(
     route: &'r Route,
     served: &'r Served,
     asked: Option<&'r str>,
     endpoint: Endpoint,
     may_use: impl Fn(&str) -> bool,
-    mut order: impl FnMut(&Tier) -> Order,
+    mut order: impl FnMut(&Tier, bool) -> Order,
 ) -> Vec<Step<'r>> {
     let mut steps = Vec::with_capacity(4);
     let mut rank = 0;
@@ -85,7 +88,7 @@ fn add<'r>(
     served: &'r Served,
     asked: Option<&'r str>,
     endpoint: Endpoint,
-    order: &mut impl FnMut(&Tier) -> Order,
+    order: &mut impl FnMut(&Tier, bool) -> Order,
 ) {
     for tier in &served.tiers {
         let planned = steps.len();
@@ -103,9 +106,10 @@ fn add<'r>(
                 model_json: served.model_json.as_ref(),
                 label: served.model.as_ref().unwrap_or(&candidate.upstream_model),
                 rank: *rank,
+                tier,
             });
         };
-        match order(tier) {
+        match order(tier, *rank == 0) {
             Order::From(first) => {
                 let (before, from) = tier.candidates.split_at(first.min(tier.candidates.len()));
                 from.iter().chain(before).for_each(&mut push);
