@@ -28,6 +28,7 @@ mod endings;
 mod examples;
 mod exhausted;
 mod failover;
+mod fair;
 mod first_token;
 mod half_open;
 mod headers;
