@@ -27,6 +27,8 @@ pub struct Climb<'m> {
     /// Only breakers stood in the way: they do not count any more.
     regardless: bool,
     least_bad: Option<(f64, usize)>,
+    /// The step whose context was too small: only wider ones may follow.
+    too_small: Option<usize>,
 }
 
 impl<'m> Climb<'m> {
@@ -39,6 +41,7 @@ impl<'m> Climb<'m> {
             rank: job.steps.first().map_or(0, |step| step.rank),
             regardless: false,
             least_bad: None,
+            too_small: None,
         }
     }
 
@@ -70,7 +73,7 @@ impl<'m> Climb<'m> {
                 }
                 Err(bar) => {
                     self.pass_over(step, bar, now, tale);
-                    self.position.at += 1;
+                    self.position.at = self.after(job).unwrap_or(job.steps.len());
                 }
             }
         }
@@ -132,17 +135,23 @@ impl<'m> Climb<'m> {
     /// On to the step after this one; `wider`: to the next whose context is larger than the one
     /// that was too small. False where there is none.
     pub fn advance(&mut self, job: &Job<'_>, wider: bool) -> bool {
-        let next = if wider {
-            wider_step(job.steps, self.position.at)
-        } else {
-            Some(self.position.at + 1)
-        };
-        match next {
+        if wider {
+            self.too_small = Some(self.position.at);
+        }
+        match self.after(job) {
             Some(next) => {
                 self.position.at = next;
                 true
             }
             None => false,
+        }
+    }
+
+    /// The step after this one that may follow.
+    fn after(&self, job: &Job<'_>) -> Option<usize> {
+        match self.too_small {
+            Some(small) => wider_step(job.steps, small, self.position.at),
+            None => Some(self.position.at + 1),
         }
     }
 
@@ -170,8 +179,8 @@ pub fn is_failing(board: &Board, step: &Step<'_>, now: Instant) -> bool {
 
 /// Another provider of the same model has the same context, unless the configuration says that it
 /// has more.
-fn wider_step(steps: &[Step<'_>], at: usize) -> Option<usize> {
-    let here = steps.get(at)?;
+fn wider_step(steps: &[Step<'_>], small: usize, at: usize) -> Option<usize> {
+    let here = steps.get(small)?;
     let failed = here.candidate.context;
     let later = steps.iter().enumerate().skip(at + 1);
     later

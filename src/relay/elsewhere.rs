@@ -257,6 +257,7 @@ impl<'j> Search<'_, 'j> {
             }
             Opened::Differs => (Some(200), Reason::ProviderBadResponse, Asked::Differs),
             Opened::Flowing(_) | Opened::Whole(_) => {
+                grant.failed(now, &Happened::Answered(attempt::bad_response()));
                 (Some(200), Reason::ProviderBadResponse, Asked::Failed)
             }
         };

@@ -6,6 +6,7 @@ use crate::upstream::peer::KnownPeer;
 use http::{HeaderValue, Method, header};
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
+use pingora::protocols::ALPN;
 use pingora::time::timeout;
 use pingora::upstreams::peer::Peer;
 use tokio::net::TcpStream;
@@ -60,7 +61,10 @@ async fn ask(
 ) -> Result<(), String> {
     let head = head(provider, path).map_err(|error| error.to_string())?;
     let asked: pingora::Result<u16> = async {
-        let (mut session, _) = connector.get_http_session(peer).await?;
+        // HTTP/2 would look through a connection that calls have kept open.
+        let mut own = peer.http().clone();
+        own.options.alpn = ALPN::H1;
+        let (mut session, _) = connector.get_http_session(&own).await?;
         session.write_request_header(Box::new(head)).await?;
         session.finish_request_body().await?;
         let status = loop {
