@@ -5,6 +5,7 @@ use crate::health::board::Board;
 use crate::health::breaker::{Gate, State};
 use crate::health::grant::bar;
 use crate::health::keys::Condition;
+use crate::limits::rates::{Rates, Which};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::address::Book;
 use serde_json::{Value, json};
@@ -98,6 +99,7 @@ fn describe(target: &Target, board: &Board, now: Instant) -> Option<Value> {
         "enabled": !state.is_disabled(),
         "breaker": breaker.map(|breaker| describe_breaker(breaker, now)),
         "cooling_ms": state.cooling.cooling(now).map(millis),
+        "limits": state.rates().map(|rates| describe_limits(rates, now)),
         "in_flight": state.score.in_flight(),
         "first_token_ms": state.score.average().map(millis),
         "keys": keys.collect::<Vec<_>>(),
@@ -114,6 +116,19 @@ fn describe_breaker(state: State, now: Instant) -> Value {
         .since
         .map(|since| millis(now.saturating_duration_since(since)));
     json!({ "state": name, "failures": state.failures, "since_ms": since })
+}
+
+fn describe_limits(rates: &Rates, now: Instant) -> Value {
+    let describe = |which| {
+        rates.left(now, which).map(|left| {
+            json!({ "limit": left.limit, "remaining": left.remaining, "reset_ms": millis(left.reset) })
+        })
+    };
+    json!({
+        "concurrency": describe(Which::Concurrency),
+        "rpm": describe(Which::Requests),
+        "tpm": describe(Which::Tokens),
+    })
 }
 
 fn millis(time: Duration) -> u64 {

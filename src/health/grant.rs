@@ -251,12 +251,15 @@ impl Grant {
         back
     }
 
-    /// What the call has used in truth, as far as it is known.
-    pub fn used(&mut self, now: Instant, usage: Usage) {
-        if let (Some(input), Some(output)) = (usage.input, usage.output) {
-            self.settled = true;
+    /// What the call has used in truth, as far as it is known; `prompt` is what its prompt was
+    /// reckoned at, where the provider does not say.
+    pub fn used(&mut self, now: Instant, usage: Usage, prompt: u64) {
+        if let Some(input) = usage.input {
             self.target.count_prompt(input, usage.cached.unwrap_or(0));
-            self.settle(now, input.saturating_add(output));
+        }
+        if let Some(output) = usage.output {
+            self.settled = true;
+            self.settle(now, usage.input.unwrap_or(prompt).saturating_add(output));
         }
     }
 

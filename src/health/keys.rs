@@ -118,6 +118,7 @@ impl Pool {
     }
 
     /// How long until some key can be picked, whatever keeps them: zero where one can be now.
+    #[cfg(test)]
     pub fn soonest(&self, now: Instant) -> Option<Duration> {
         let inner = self.lock();
         inner.keys.iter().map(|key| key.wait(now)).min()

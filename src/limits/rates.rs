@@ -148,6 +148,7 @@ impl Rates {
         }
     }
 
+    #[cfg(test)]
     pub fn in_flight(&self) -> u32 {
         self.lock().in_flight
     }

@@ -265,6 +265,7 @@ async fn answer(
         scan: &scanned,
         asks_usage,
         tokens: tokens.0.saturating_add(tokens.1),
+        prompt: tokens.0,
         sticky: (route.balance == Balance::Sticky).then_some(asker.sticky),
         started: call.started,
         deadline: bound.map_or(deadline, |bound| bound.min(deadline)),

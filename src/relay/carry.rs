@@ -114,7 +114,7 @@ pub async fn carry(
         account(&pump, tale);
         count_gaps(means.metrics, job, &position, &mut pump, tale);
         if let Some(attempt) = tale.attempts.last() {
-            grant.used(now, attempt.usage);
+            grant.used(now, attempt.usage, job.prompt);
         }
         let interruption = match passed? {
             Ok(()) => {

@@ -136,29 +136,32 @@ impl<'j> Search<'_, 'j> {
                     delivered.events,
                     (delivered.content.len() + delivered.reasoning.len()) as u64,
                 );
-                let asks = prepare::asks_in_callers_stead(self.means.wires, job, step);
-                let body = |asks| match way {
-                    Way::Afresh => Some(prepare::body(job, step, asks)),
-                    Way::Prefill => prefilled(job, step, delivered, asks, before),
-                };
-                let (Some(first), Some(second)) = (body(asks), body(false)) else {
-                    continue;
-                };
-                self.position.at = index;
+                let habits = &self.means.wires.habits;
+                let would_ask = prepare::asks_in_callers_stead(self.means.wires, job, step);
                 // Once more without the question for the usage, where that is what was refused.
-                for (body, asks) in [(first, asks), (second, false)] {
-                    let graft = match (way, pump.delivered()) {
-                        (_, None) => return Ok(None),
-                        (Way::Afresh, Some(delivered)) => Graft::afresh(delivered),
-                        (Way::Prefill, Some(delivered)) => Graft::prefill(delivered),
+                for asks in [would_ask, false] {
+                    let Some(delivered) = pump.delivered() else {
+                        return Ok(None);
+                    };
+                    let (graft, continuing) = match way {
+                        Way::Afresh => (Graft::afresh(delivered), None),
+                        Way::Prefill => match prefilled(job, step, delivered, asks, before) {
+                            Some(body) => (Graft::prefill(delivered), Some(body)),
+                            None => break,
+                        },
                     };
                     pump.carry_on(graft, before);
+                    self.position.at = index;
                     let variant = Variant {
-                        continuing: Some(body),
+                        continuing,
                         without_usage: !asks,
                     };
                     match self.ask(session, line, step, variant, pump, tale).await? {
                         Asked::CarriesOn(carrier) => {
+                            if would_ask && !asks {
+                                let provider = &step.candidate.target.provider;
+                                habits.refuses_stream_options(&provider.name);
+                            }
                             let (source, grant) = *carrier;
                             return Ok(Some((source, grant, way.name())));
                         }

@@ -2,7 +2,7 @@
 
 use crate::body::splice::{self, Pieces};
 use crate::body::stream_options::ask_for_usage;
-use crate::config::snapshot::{Auth, Endpoint, ResponseModel};
+use crate::config::snapshot::{Auth, Endpoint, Provider, ResponseModel};
 use crate::failover::Happened;
 use crate::relay::Wires;
 use crate::relay::exchange::Request;
@@ -17,7 +17,8 @@ use std::time::Instant;
 /// How a request differs from the first one that its caller makes.
 #[derive(Default)]
 pub struct Variant {
-    /// It continues an answer, which may have a path of its own.
+    /// What asks to continue an answer, which may have a path of its own. None: the caller's own
+    /// question.
     pub continuing: Option<Pieces>,
     /// The usage is not asked for: the target may not know how that is asked.
     pub without_usage: bool,
@@ -35,10 +36,7 @@ pub fn request<'a>(
 ) -> (Request<'a>, bool) {
     let provider = &step.candidate.target.provider;
     let asks = !variant.without_usage && asks_in_callers_stead(wires, job, step);
-    let base_path = match &provider.prefill_path {
-        Some(path) if variant.continuing.is_some() => path,
-        _ => &provider.base_path,
-    };
+    let base_path = base_path(provider, variant.continuing.is_some());
     let body = variant.continuing.unwrap_or_else(|| body(job, step, asks));
     let timeouts = &job.route.timeouts;
     // Without a head there is no content either.
@@ -76,6 +74,13 @@ pub fn request<'a>(
         deadline,
     };
     (request, asks)
+}
+
+fn base_path(provider: &Provider, continues: bool) -> &str {
+    match &provider.prefill_path {
+        Some(path) if continues => path,
+        _ => &provider.base_path,
+    }
 }
 
 /// Streams tell their usage only when asked to.
@@ -128,5 +133,24 @@ pub fn form(job: &Job<'_>, step: &Step<'_>, keep: bool) -> Form {
         strip_usage: !job.asks_usage,
         several: job.scan.several,
         keep,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::load_str;
+
+    #[test]
+    fn only_what_continues_an_answer_takes_the_path_for_that() {
+        let text = "
+providers: { deepseek: { api_key: k }, mistral: { api_key: k } }
+routes: [{ targets: [{ provider: deepseek }, { provider: mistral, model: m }] }]";
+        let snapshot = load_str(text, "test", &|_| None).unwrap().snapshot;
+        let paths = |provider: &Provider| {
+            [false, true].map(|continues| base_path(provider, continues).to_owned())
+        };
+        assert_eq!(paths(&snapshot.providers[0]), ["", "/beta"]);
+        assert_eq!(paths(&snapshot.providers[1]), ["/v1", "/v1"]);
     }
 }

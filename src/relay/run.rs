@@ -46,8 +46,10 @@ pub struct Job<'a> {
     pub scan: &'a Scan,
     /// The caller wants to be told the usage of its stream.
     pub asks_usage: bool,
-    /// How many tokens the call may use, as far as it can be told beforehand.
+    /// How many tokens the call may use, as far as it can be told beforehand, and how many of them
+    /// are its prompt's.
     pub tokens: u64,
+    pub prompt: u64,
     /// What keeps a caller's calls together, where the route does.
     pub sticky: Option<u64>,
     pub started: Instant,
@@ -151,7 +153,7 @@ pub async fn run(
                 if let Some(attempt) = tale.attempts.last_mut() {
                     attempt.usage = whole.usage;
                 }
-                grant.used(now, whole.usage);
+                grant.used(now, whole.usage, job.prompt);
                 grant.succeeded(now);
                 drop(grant);
                 return deliver::whole(session, whole, &manner(&job, step), tale).await;
@@ -241,9 +243,8 @@ pub async fn run(
             return out_of_time(session, &mut line, &job, tale).await;
         }
         let verdict = judge(&failed.happened, &standing);
-        let happened = failed.happened.clone();
+        let is_free = is_refusal_of_key(&failed.happened);
         last.take(*failed, reason, step);
-        let is_free = is_refusal_of_key(&happened);
         let is_named = job.route.retry.causes.rate_limited;
         if rotates && (is_free || (is_named && means.budget.try_retry(now))) {
             // The key was at fault, not the provider.

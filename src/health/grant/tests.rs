@@ -164,6 +164,31 @@ fn a_full_target_says_which_limit() {
 }
 
 #[test]
+fn what_was_reserved_and_not_used_comes_back() {
+    let place = Place::new("auth: none, limits: { tpm: 1000 }");
+    let reserve = || Grant::take(&place.board, place.target(), place.now, 900, false);
+    let told = |input, output| Usage {
+        input,
+        output,
+        ..Usage::default()
+    };
+    for (usage, fits) in [
+        (told(Some(20), Some(10)), true),
+        // A stream that was broken off: what came of it is known, its prompt is reckoned.
+        (told(None, Some(10)), true),
+        (told(None, Some(200)), false),
+    ] {
+        let mut grant = reserve().unwrap();
+        grant.used(place.now, usage, 20);
+        drop(grant);
+        assert_eq!(
+            reserve().map(|mut grant| grant.left(place.now)).is_ok(),
+            fits
+        );
+    }
+}
+
+#[test]
 fn what_was_known_survives_a_new_configuration() {
     let place = Place::new(KEYS);
     for _ in 0..10 {
