@@ -4,7 +4,6 @@
 use crate::config::snapshot::{Auth, Route, Target};
 use crate::dialect::openai::error::meaning;
 use crate::dialect::redact::redact;
-use crate::dialect::usage::Usage;
 use crate::error::{Failure, Reason};
 use crate::failover::{Happened, Kind};
 use crate::health::choose::{Asker, order};
@@ -182,17 +181,18 @@ fn note(call: &mut Call, status: Option<u16>, reason: Option<Reason>) {
             .with_label_values(&[route, provider, reason.label()])
             .inc();
     }
+    let took = call.started.elapsed();
     call.tale.attempts.push(Attempt {
         provider: Arc::clone(provider),
         status,
         reason,
-        took: call.started.elapsed(),
+        took,
+        lasted: took,
         key: call
             .passthrough
             .as_ref()
             .map_or(0, |chosen| chosen.grant.key),
-        usage: Usage::default(),
-        estimated: false,
+        ..Attempt::default()
     });
 }
 

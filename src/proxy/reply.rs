@@ -2,7 +2,7 @@
 
 use crate::config::snapshot::Endpoint;
 use crate::error::{Failure, Reason};
-use crate::telemetry::tale::{Attempt, Tale};
+use crate::telemetry::tale::{Attempt, Tale, trace};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Version, header};
 use pingora::http::ResponseHeader;
@@ -37,7 +37,7 @@ pub fn describe(head: &mut ResponseHeader, tale: &Tale) -> pingora::Result<()> {
         insert_text(head, MODEL, served)?;
     }
     head.insert_header(ATTEMPTS, HeaderValue::from(tale.attempts.len()))?;
-    insert_text(head, TRACE, &tale.trace())?;
+    insert_text(head, TRACE, &trace(&tale.attempts))?;
     let overhead = u64::try_from(tale.overhead.as_micros()).unwrap_or(u64::MAX);
     head.insert_header(OVERHEAD, HeaderValue::from(overhead))
 }

@@ -139,6 +139,9 @@ pub async fn carry(
         if let Some(attempt) = tale.attempts.last_mut() {
             let reason = interruption.of_attempt();
             attempt.reason = Some(reason);
+            attempt.lasted = now
+                .saturating_duration_since(job.started)
+                .saturating_sub(attempt.began);
             means
                 .metrics
                 .attempts

@@ -17,7 +17,9 @@ use crate::relay::resume::graft::Graft;
 use crate::relay::resume::request::continuing;
 use crate::relay::resume::tokens::estimated_tokens;
 use crate::relay::resume::wish::Wish;
-use crate::relay::run::{Came, Job, answers, heed_limits, note, reason_of, was_cut};
+use crate::relay::run::{
+    Came, Job, answers, first_token_came, heed_limits, note, reason_of, was_cut,
+};
 use crate::relay::source::Source;
 use crate::routing::plan::Step;
 use crate::telemetry::tale::Tale;
@@ -217,6 +219,7 @@ impl<'j> Search<'_, 'j> {
         tale.waited += took;
         let came = Came {
             key: grant.key,
+            began,
             took,
             status: None,
             reason: None,
@@ -235,6 +238,7 @@ impl<'j> Search<'_, 'j> {
             Opened::Flowing(flowing) if flowing.is_stream => {
                 let status = Some(flowing.head.status.as_u16());
                 note(metrics, job, step, tale, Came { status, ..came });
+                first_token_came(tale);
                 heed_limits(&grant, &flowing.head, now);
                 grant.began_to_answer(now);
                 return Ok(Asked::CarriesOn(Box::new((flowing.source, grant))));

@@ -3,7 +3,6 @@
 use crate::body::scan::Scan;
 use crate::config::snapshot::{Endpoint, Provider, Route};
 use crate::dialect::rate_limits::{self, Of};
-use crate::dialect::usage::Usage;
 use crate::error::Reason;
 use crate::failover::{Happened, Kind, Standing, Verdict, judge};
 use crate::health::grant::Grant;
@@ -121,6 +120,7 @@ pub async fn run(
         tale.waited += took;
         let came = Came {
             key: grant.key,
+            began,
             took,
             status: None,
             reason: None,
@@ -164,6 +164,7 @@ pub async fn run(
                 heed_limits(&grant, &flowing.head, now);
                 grant.began_to_answer(now);
                 if flowing.is_stream {
+                    first_token_came(tale);
                     let begun = Begun {
                         flowing: *flowing,
                         pump,
@@ -336,6 +337,7 @@ pub fn manner<'a>(job: &Job<'a>, step: &Step<'a>) -> Manner<'a> {
 #[derive(Clone, Copy)]
 pub struct Came {
     pub key: usize,
+    pub began: Instant,
     pub took: Duration,
     pub status: Option<u16>,
     pub reason: Option<Reason>,
@@ -352,14 +354,23 @@ pub fn note(metrics: &Metrics, job: &Job<'_>, step: &Step<'_>, tale: &mut Tale, 
     }
     tale.attempts.push(Attempt {
         provider: Arc::clone(provider),
+        model: Arc::clone(step.label),
         status: came.status,
         reason: came.reason,
+        began: came.began.saturating_duration_since(job.started),
         took: came.took,
+        lasted: came.took,
         key: came.key,
-        usage: Usage::default(),
-        estimated: false,
+        ..Attempt::default()
     });
     answers(step, tale);
+}
+
+/// A stream is known as one by its first content.
+pub fn first_token_came(tale: &mut Tale) {
+    if let Some(attempt) = tale.attempts.last_mut() {
+        attempt.first_token = Some(attempt.took);
+    }
 }
 
 pub fn answers(step: &Step<'_>, tale: &mut Tale) {

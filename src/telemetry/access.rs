@@ -1,66 +1,102 @@
 //! One line a request, written by a thread of its own. A request never waits for it: when the
 //! thread falls behind, lines are dropped and counted.
 
+use crate::store::record::Record;
+use crate::telemetry::tale::trace;
 use prometheus::IntCounter;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-/// What became of one request.
-#[derive(Debug, Default, Serialize)]
-pub struct Record {
+/// A record as one line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
     /// Milliseconds since the epoch, at the start.
-    pub time_ms: u64,
-    pub request_id: String,
-    pub method: String,
-    pub path: String,
+    time_ms: u64,
+    request_id: &'a str,
+    method: &'a str,
+    path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<Arc<str>>,
+    key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<Arc<str>>,
-    /// As the caller asked.
+    route: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// The canonical id of what answered.
+    model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub served: Option<String>,
+    served: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider: Option<Arc<str>>,
-    pub stream: bool,
-    /// Which of the provider's keys, by its place in the list; the first is not named.
+    provider: Option<&'a str>,
+    stream: bool,
+    /// The first key is not named.
     #[serde(skip_serializing_if = "is_zero")]
-    pub provider_key: usize,
-    /// 0: nothing was answered.
-    pub status: u16,
-    pub reason: &'static str,
+    provider_key: usize,
+    status: u16,
+    reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-    pub attempts: u32,
+    cause: Option<&'a str>,
+    attempts: usize,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub trace: String,
-    pub duration_ms: u64,
+    trace: String,
+    duration_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_byte_ms: Option<u64>,
-    pub overhead_us: u64,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
+    first_byte_ms: Option<u64>,
+    overhead_us: u64,
+    bytes_in: u64,
+    bytes_out: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens_in: Option<u64>,
+    tokens_in: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens_out: Option<u64>,
+    tokens_out: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens_cached: Option<u64>,
+    tokens_cached: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens_reasoning: Option<u64>,
-    /// Some of the tokens are reckoned, not told.
+    tokens_reasoning: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub estimated: bool,
-    /// Malformed events were left out of the stream.
+    estimated: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub gap: bool,
+    gap: bool,
+}
+
+impl<'a> Line<'a> {
+    fn of(record: &'a Record) -> Line<'a> {
+        let (usage, estimated) = record.usage();
+        Line {
+            time_ms: record.began.duration_since(UNIX_EPOCH).map_or(0, millis),
+            request_id: &record.request_id,
+            method: &record.method,
+            path: &record.path,
+            key: record.key.as_deref(),
+            route: record.route.as_deref(),
+            model: record.asked.as_deref(),
+            served: record.served.as_deref(),
+            provider: record.provider.as_deref(),
+            stream: record.stream,
+            provider_key: record.provider_key(),
+            status: record.status,
+            reason: record.end(),
+            cause: record.cause.as_deref(),
+            attempts: record.attempts.len(),
+            trace: trace(&record.attempts),
+            duration_ms: millis(record.duration),
+            first_byte_ms: record.first_byte.map(millis),
+            overhead_us: u64::try_from(record.overhead.as_micros()).unwrap_or(u64::MAX),
+            bytes_in: record.bytes_in,
+            bytes_out: record.bytes_out,
+            tokens_in: usage.input,
+            tokens_out: usage.output,
+            tokens_cached: usage.cached,
+            tokens_reasoning: usage.reasoning,
+            estimated,
+            gap: record.gap,
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn is_zero(number: &usize) -> bool {
@@ -82,7 +118,7 @@ const BATCH: usize = 64 * 1024;
 const REST: Duration = Duration::from_millis(5);
 
 pub struct AccessLog {
-    sender: SyncSender<Record>,
+    sender: SyncSender<Arc<Record>>,
     dropped: IntCounter,
 }
 
@@ -99,8 +135,8 @@ impl AccessLog {
         Ok(AccessLog { sender, dropped })
     }
 
-    pub fn write(&self, record: Record) {
-        if self.sender.try_send(record).is_err() {
+    pub fn write(&self, record: &Arc<Record>) {
+        if self.sender.try_send(Arc::clone(record)).is_err() {
             self.dropped.inc();
         }
     }
@@ -108,7 +144,7 @@ impl AccessLog {
 
 /// Writes until the last sender is gone: whatever is waiting goes out in one write, and it rests
 /// when nothing is left.
-fn write_all(receiver: &Receiver<Record>, shape: Shape, mut out: impl Write, rest: impl Fn()) {
+fn write_all(receiver: &Receiver<Arc<Record>>, shape: Shape, mut out: impl Write, rest: impl Fn()) {
     let mut lines = Vec::new();
     while let Ok(record) = receiver.recv() {
         render(&record, shape, &mut lines);
@@ -138,7 +174,7 @@ fn render(record: &Record, shape: Shape, lines: &mut Vec<u8>) {
     match shape {
         Shape::Json => {
             // Writing into a vector cannot fail.
-            let _ = serde_json::to_writer(&mut *lines, record);
+            let _ = serde_json::to_writer(&mut *lines, &Line::of(record));
             lines.push(b'\n');
         }
         Shape::Text => {
@@ -148,14 +184,14 @@ fn render(record: &Record, shape: Shape, lines: &mut Vec<u8>) {
                 record.status,
                 printable(&record.method),
                 printable(&record.path),
-                record.reason,
+                record.end(),
                 printable(&record.request_id),
-                record.model.as_deref().map_or("-".into(), printable),
+                record.asked.as_deref().map_or("-".into(), printable),
                 record.served.as_deref().map_or("-".into(), printable),
                 record.provider.as_deref().unwrap_or("-"),
-                record.attempts,
-                record.duration_ms,
-                record.trace,
+                record.attempts.len(),
+                record.duration.as_millis(),
+                trace(&record.attempts),
             );
         }
     }
@@ -190,7 +226,7 @@ mod tests {
                 method: text(),
                 path: text(),
                 request_id: text(),
-                model: Some(text()),
+                asked: Some(text()),
                 served: Some(text()),
                 ..Record::default()
             };
@@ -230,7 +266,7 @@ mod tests {
     #[test]
     fn what_comes_while_the_writer_rests_goes_out_at_once_and_nothing_is_lost() {
         let (sender, receiver) = sync_channel(BACKLOG);
-        let send = |count| (0..count).for_each(|_| sender.send(Record::default()).unwrap());
+        let send = |count| (0..count).for_each(|_| sender.send(Arc::default()).unwrap());
         let (resting, rested) = sync_channel(0);
         let (go_on, gone_on) = sync_channel::<()>(0);
         let writes = Arc::new(Mutex::new(Vec::new()));

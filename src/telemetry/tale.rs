@@ -8,14 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// One try at one target.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Attempt {
     pub provider: Arc<str>,
+    /// The canonical id of what was asked there: a name from the configuration, never a caller's.
+    pub model: Arc<str>,
     /// None: no answer came.
     pub status: Option<u16>,
     /// None: it answered.
     pub reason: Option<Reason>,
+    /// Since the request's start.
+    pub began: Duration,
+    /// Up to its failure, or to its answer: of a stream, the first content.
     pub took: Duration,
+    /// Since its sending, to the first reasoning or content of a stream.
+    pub first_token: Option<Duration>,
+    /// To the very end of its answer.
+    pub lasted: Duration,
     /// Which of the provider's keys, by its place in the list.
     pub key: usize,
     /// What it was billed for, as far as its stream has told or shown.
@@ -56,47 +65,44 @@ pub struct Tale {
 }
 
 impl Tale {
-    /// `siliconflow;429;312ms, openrouter;200;845ms`
-    pub fn trace(&self) -> String {
-        let mut text = String::new();
-        for attempt in &self.attempts {
-            if !text.is_empty() {
-                text.push_str(", ");
-            }
-            let _ = write!(text, "{};", attempt.provider);
-            let _ = match (attempt.status, attempt.reason) {
-                (Some(status), _) => write!(text, "{status}"),
-                (None, Some(reason)) => write!(text, "{reason}"),
-                (None, None) => write!(text, "-"),
-            };
-            let _ = write!(text, ";{}ms", attempt.took.as_millis());
-        }
-        text
-    }
-
-    /// The tokens of all attempts together, and whether any of them are reckoned.
-    pub fn usage(&self) -> (Usage, bool) {
-        let sum = |part: fn(&Usage) -> Option<u64>| {
-            let known = self
-                .attempts
-                .iter()
-                .filter_map(|attempt| part(&attempt.usage));
-            known.reduce(u64::saturating_add)
-        };
-        let usage = Usage {
-            input: sum(|usage| usage.input),
-            output: sum(|usage| usage.output),
-            cached: sum(|usage| usage.cached),
-            reasoning: sum(|usage| usage.reasoning),
-        };
-        let estimated = self.attempts.iter().any(|attempt| attempt.estimated);
-        (usage, estimated)
-    }
-
     /// The end, unless one is known already.
     pub fn end(&mut self, reason: Reason) {
         self.reason.get_or_insert(reason);
     }
+}
+
+/// `siliconflow;429;312ms, openrouter;200;845ms`
+pub fn trace(attempts: &[Attempt]) -> String {
+    let mut text = String::new();
+    for attempt in attempts {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        let _ = write!(text, "{};", attempt.provider);
+        let _ = match (attempt.status, attempt.reason) {
+            (Some(status), _) => write!(text, "{status}"),
+            (None, Some(reason)) => write!(text, "{reason}"),
+            (None, None) => write!(text, "-"),
+        };
+        let _ = write!(text, ";{}ms", attempt.took.as_millis());
+    }
+    text
+}
+
+/// The tokens of all attempts together, and whether any of them are reckoned.
+pub fn usage(attempts: &[Attempt]) -> (Usage, bool) {
+    let sum = |part: fn(&Usage) -> Option<u64>| {
+        let known = attempts.iter().filter_map(|attempt| part(&attempt.usage));
+        known.reduce(u64::saturating_add)
+    };
+    let usage = Usage {
+        input: sum(|usage| usage.input),
+        output: sum(|usage| usage.output),
+        cached: sum(|usage| usage.cached),
+        reasoning: sum(|usage| usage.reasoning),
+    };
+    let estimated = attempts.iter().any(|attempt| attempt.estimated);
+    (usage, estimated)
 }
 
 #[cfg(test)]
@@ -110,20 +116,15 @@ mod tests {
             status,
             reason,
             took: Duration::from_millis(ms),
-            key: 0,
-            usage: Usage::default(),
-            estimated: false,
+            ..Attempt::default()
         };
-        let tale = Tale {
-            attempts: vec![
-                attempt("a", Some(429), Some(Reason::ProviderRateLimited), 312),
-                attempt("b", None, Some(Reason::ProviderUnreachable), 1),
-                attempt("c", Some(200), None, 845),
-            ],
-            ..Tale::default()
-        };
+        let attempts = [
+            attempt("a", Some(429), Some(Reason::ProviderRateLimited), 312),
+            attempt("b", None, Some(Reason::ProviderUnreachable), 1),
+            attempt("c", Some(200), None, 845),
+        ];
         assert_eq!(
-            tale.trace(),
+            trace(&attempts),
             "a;429;312ms, b;provider_unreachable;1ms, c;200;845ms"
         );
     }

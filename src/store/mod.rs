@@ -1,0 +1,3 @@
+//! What is kept of the requests that were served.
+
+pub mod record;
