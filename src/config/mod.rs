@@ -8,6 +8,7 @@ pub mod load;
 pub mod problem;
 pub mod secret;
 pub mod snapshot;
+pub mod suggest;
 pub mod units;
 
 mod decode;
@@ -22,7 +23,6 @@ mod reference;
 mod shape;
 mod shown;
 mod standing;
-mod suggest;
 mod validate;
 mod words;
 

@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod least_busy;
+pub mod metric;
 pub mod plan;
 pub mod sticky;
 pub mod table;
