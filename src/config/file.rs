@@ -4,6 +4,7 @@
 //! be read. What must be there is `validate`'s to say.
 
 mod provider;
+mod rules;
 
 use crate::config::secret::Secret;
 use crate::config::shape::{List, OneOrMany, Ordered};
@@ -14,6 +15,7 @@ use serde::Deserialize;
 pub use crate::config::file::provider::{
     Address, Auth, Breaker, Currency, Driver, Health, Limits, Model, Price, Provider, ProviderTls,
 };
+pub use crate::config::file::rules::{Bound, By, Cap, Collection, Data};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -80,6 +82,13 @@ pub struct Policy {
     pub response_model: Option<ResponseModel>,
     pub balance: Option<Balance>,
     pub sticky: Option<List<StickyBy>>,
+    pub max_price: Option<Cap>,
+    pub regions: Option<List<String>>,
+    pub data: Option<Data>,
+    pub quantizations: Option<List<String>>,
+    pub prefer: Option<List<String>>,
+    pub require: Option<List<Bound>>,
+    pub order: Option<List<By>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,6 +108,13 @@ pub struct Route {
     pub response_model: Option<ResponseModel>,
     pub balance: Option<Balance>,
     pub sticky: Option<List<StickyBy>>,
+    pub max_price: Option<Cap>,
+    pub regions: Option<List<String>>,
+    pub data: Option<Data>,
+    pub quantizations: Option<List<String>>,
+    pub prefer: Option<List<String>>,
+    pub require: Option<List<Bound>>,
+    pub order: Option<List<By>>,
 }
 
 impl Route {
@@ -113,6 +129,13 @@ impl Route {
             response_model: self.response_model,
             balance: self.balance,
             sticky: self.sticky.take(),
+            max_price: self.max_price.take(),
+            regions: self.regions.take(),
+            data: self.data.take(),
+            quantizations: self.quantizations.take(),
+            prefer: self.prefer.take(),
+            require: self.require.take(),
+            order: self.order.take(),
         }
     }
 }
@@ -125,6 +148,7 @@ pub struct Match {
     pub host: Option<OneOrMany<String>>,
     pub headers: Ordered<String>,
     pub keys: List<String>,
+    pub tags: List<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -149,6 +173,7 @@ pub enum Balance {
     LeastBusy,
     Cheapest,
     Sticky,
+    Ranked,
 }
 
 /// Also `{header: name}`.
@@ -215,6 +240,14 @@ pub struct Key {
     pub secret: Option<Secret>,
     pub sha256: Option<Secret>,
     pub models: List<String>,
+    pub prefer: List<String>,
+    pub only: List<String>,
+    pub ignore: List<String>,
+    pub max_price: Option<Cap>,
+    pub regions: List<String>,
+    pub data: Option<Data>,
+    pub quantizations: List<String>,
+    pub explain: Option<bool>,
 }
 
 /// `auth: off`.

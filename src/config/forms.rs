@@ -4,7 +4,7 @@ mod upstream;
 
 use crate::config::file::{Admin, Auth, Listen, ListenTls, Model, Price};
 use crate::config::secret::Secret;
-use crate::config::shape::{Ordered, word};
+use crate::config::shape::{List, Ordered, word};
 use crate::config::words::{SocketAddress, is_off};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
@@ -90,8 +90,8 @@ impl<'de> Shapes<'de> for Admin {
 }
 
 impl<'de> Shapes<'de> for Model {
-    const EXPECTED: &'static str =
-        "the provider's name for the model, or {name, price, context, served_as}";
+    const EXPECTED: &'static str = "the provider's name for the model, or {name, price, context, served_as, capabilities, \
+         quantization, scores}";
 
     fn from_word<E: Error>(text: &str) -> Result<Self, E> {
         Ok(Model {
@@ -108,18 +108,27 @@ impl<'de> Shapes<'de> for Model {
             price: Option<Price>,
             context: Option<u64>,
             served_as: Option<String>,
+            capabilities: Option<List<String>>,
+            quantization: Option<String>,
+            scores: Ordered<f64>,
         }
         let Fields {
             name,
             price,
             context,
             served_as,
+            capabilities,
+            quantization,
+            scores,
         } = Fields::deserialize(MapAccessDeserializer::new(mapping))?;
         Ok(Model {
             name,
             price,
             context,
             served_as,
+            capabilities,
+            quantization,
+            scores,
         })
     }
 }

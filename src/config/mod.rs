@@ -5,6 +5,8 @@
 
 pub mod date;
 pub mod load;
+pub mod metric;
+pub mod money;
 pub mod problem;
 pub mod secret;
 pub mod snapshot;

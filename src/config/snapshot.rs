@@ -2,6 +2,7 @@
 //! needs computed once. A request pins one snapshot and keeps it to its end.
 
 mod provider;
+mod rules;
 
 use crate::config::secret::Secret;
 use crate::routing::balance::Schedule;
@@ -15,6 +16,9 @@ use std::time::Duration;
 pub use crate::catalog::Prefill;
 pub use crate::config::snapshot::provider::{
     Address, Auth, Breaker, ClientTls, Health, Limits, Price, Probe, Provider, ProviderModel, Proxy,
+};
+pub use crate::config::snapshot::rules::{
+    Bound, By, Cap, Capabilities, Capability, DataRule, Dollars, Facts, Rules, Scores,
 };
 
 #[derive(Debug)]
@@ -178,6 +182,12 @@ pub struct Route {
     pub balance: Balance,
     /// Never empty. For `Balance::Sticky`: the first of these that a request has is hashed.
     pub sticky: Vec<StickyBy>,
+    pub rules: Rules,
+    /// Providers to be asked first, whatever their tier.
+    pub prefer: Vec<Arc<str>>,
+    pub require: Vec<Bound>,
+    /// Never empty for `Balance::Ranked`.
+    pub order: Vec<By>,
     /// Declared canonical id → who serves it here.
     pub models: HashMap<Arc<str>, Arc<Served>>,
     /// Targets that name the provider's model themselves serve whatever this route matches, and a
@@ -212,6 +222,8 @@ pub enum Balance {
     Cheapest,
     /// What is alike goes to the same one.
     Sticky,
+    /// By what `order` names.
+    Ranked,
 }
 
 /// What makes requests alike.
@@ -236,6 +248,8 @@ pub struct Match {
     pub headers: Vec<(HeaderName, Pattern)>,
     /// Names of keys.
     pub keys: Vec<Arc<str>>,
+    /// Of `x-overspill-tags`; one of them is enough.
+    pub tags: Vec<Arc<str>>,
 }
 
 /// A literal, or a literal with one `*` standing for anything.
@@ -349,6 +363,7 @@ pub struct Candidate {
     pub upstream_json: bytes::Bytes,
     pub context: Option<u64>,
     pub price: Option<Price>,
+    pub facts: Facts,
 }
 
 #[derive(Debug, Clone)]
@@ -430,6 +445,11 @@ pub struct Key {
     pub name: Arc<str>,
     /// Empty: every model.
     pub models: Vec<Pattern>,
+    pub rules: Rules,
+    /// Providers to be asked first, whatever their tier.
+    pub prefer: Vec<Arc<str>>,
+    /// May ask why its calls go where they go.
+    pub explain: bool,
 }
 
 impl Key {

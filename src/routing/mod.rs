@@ -2,7 +2,8 @@
 
 pub mod balance;
 pub mod least_busy;
-pub mod metric;
 pub mod plan;
 pub mod sticky;
 pub mod table;
+
+pub use crate::config::metric;

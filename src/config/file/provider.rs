@@ -1,6 +1,7 @@
 //! One of `providers`.
 
 use crate::catalog::Prefill;
+use crate::config::file::rules::Data;
 use crate::config::host::HostPort;
 use crate::config::secret::Secret;
 use crate::config::shape::{List, Ordered};
@@ -25,6 +26,8 @@ pub struct Provider {
     pub health: Option<Health>,
     pub prefill: Option<Prefill>,
     pub inject_usage: Option<bool>,
+    pub region: Option<String>,
+    pub data: Option<Data>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -99,6 +102,9 @@ pub struct Model {
     pub price: Option<Price>,
     pub context: Option<u64>,
     pub served_as: Option<String>,
+    pub capabilities: Option<List<String>>,
+    pub quantization: Option<String>,
+    pub scores: Ordered<f64>,
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]

@@ -1,8 +1,10 @@
 //! The ready form of a provider: where it is, who we are there, and what it may be asked.
 
 use crate::catalog::Prefill;
+use crate::config::money::{Amount, Rate};
 use crate::config::secret::Secret;
 use crate::config::snapshot::Endpoint;
+use crate::config::snapshot::rules::{Capabilities, Dollars, Scores};
 use http::{HeaderName, HeaderValue};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -48,6 +50,12 @@ pub struct Provider {
     pub prefill_path: Option<String>,
     /// Streams are asked for their usage with `stream_options.include_usage`.
     pub inject_usage: bool,
+    /// None: unknown.
+    pub region: Option<Arc<str>>,
+    /// It may collect what it is sent. None: unknown.
+    pub collects: Option<bool>,
+    /// It keeps nothing of what it is sent. None: unknown.
+    pub zdr: Option<bool>,
     /// Canonical id → how this provider serves it.
     pub models: HashMap<Arc<str>, Arc<ProviderModel>>,
 }
@@ -67,6 +75,10 @@ pub struct ProviderModel {
     pub price: Option<Price>,
     /// An alias of another canonical model: which one really answers.
     pub served_as: Option<Arc<str>>,
+    /// None: unknown.
+    pub capabilities: Option<Capabilities>,
+    pub quantization: Option<Arc<str>>,
+    pub scores: Scores,
 }
 
 /// Per million tokens. Shown, not billed.
@@ -82,6 +94,20 @@ pub struct Price {
 const YUAN: f64 = 7.3;
 
 impl Price {
+    pub fn dollars(&self) -> Option<Dollars> {
+        let rate = if self.currency == "CNY" {
+            Rate::parse("7.3").ok()?.inverse()
+        } else {
+            Rate::ONE
+        };
+        let amount = |price: f64| Some(rate.price(Amount::parse(&price.to_string()).ok()?));
+        Some(Dollars {
+            input: amount(self.input)?,
+            output: amount(self.output)?,
+            request: Amount::ZERO,
+        })
+    }
+
     /// What so many tokens, in and out, would cost in dollars.
     pub fn of(&self, input: u64, output: u64) -> f64 {
         let millions = |tokens: u64| tokens as f64 / 1e6;

@@ -5,8 +5,11 @@ use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::secret::Secret;
 use crate::config::shape::{List, elements};
-use crate::config::snapshot::{Key, Keys, Server};
+use crate::config::snapshot::{Key, Keys, Rules, Server};
+use crate::config::validate::facts::quantizations;
 use crate::config::validate::names::{name, patterns};
+use crate::config::validate::provider::Accounts;
+use crate::config::validate::rules;
 use crate::config::validate::server::is_token;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -35,6 +38,7 @@ pub fn keys(
     file: &List<file::Key>,
     auth: Option<file::Access>,
     server: &Server,
+    accounts: &Accounts,
 ) -> (Keys, KeyNames) {
     let root = Place::root();
     let place = root.key("keys");
@@ -43,6 +47,8 @@ pub fn keys(
     for (place, key) in elements(file, &place) {
         let name = key_name(report, &place, key, &mut names);
         let models = patterns(report, &place.key("models"), &key.models);
+        let rules = key_rules(report, &place, key, accounts);
+        let prefer = rules::providers(report, &place.key("prefer"), &key.prefer, accounts);
         let Some((at, digest)) = digest(report, &place, key) else {
             continue;
         };
@@ -51,7 +57,13 @@ pub fn keys(
                 report.error(&at, "is the same secret as that of a key before it");
             }
             Entry::Vacant(slot) => {
-                slot.insert(Arc::new(Key { name, models }));
+                slot.insert(Arc::new(Key {
+                    name,
+                    models,
+                    rules,
+                    prefer,
+                    explain: key.explain.unwrap_or(false),
+                }));
             }
         }
     }
@@ -71,6 +83,32 @@ pub fn keys(
         report.error(&root.key("auth"), message);
     }
     (Keys::Known(known), names)
+}
+
+fn key_rules(report: &mut Report, place: &Place, key: &file::Key, accounts: &Accounts) -> Rules {
+    let mut providers =
+        |field: &str, list| rules::providers(report, &place.key(field), list, accounts);
+    let (only, ignore) = (
+        providers("only", &key.only),
+        providers("ignore", &key.ignore),
+    );
+    let regions = match key.regions.is_empty() {
+        true => vec![],
+        false => rules::regions(report, &place.key("regions"), &key.regions),
+    };
+    let at = place.key("quantizations");
+    Rules {
+        max_price: key
+            .max_price
+            .as_ref()
+            .map(|cap| rules::cap(report, &place.key("max_price"), cap))
+            .unwrap_or_default(),
+        regions,
+        data: key.data.map(rules::data).unwrap_or_default(),
+        quantizations: quantizations(report, &at, &key.quantizations),
+        only,
+        ignore,
+    }
 }
 
 fn refuse_open(report: &mut Report, server: &Server) {

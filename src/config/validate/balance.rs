@@ -4,7 +4,7 @@ use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::shape::{List, elements};
-use crate::config::snapshot::{Balance, Pattern, StickyBy, Target};
+use crate::config::snapshot::{Balance, By, Pattern, StickyBy, Target};
 use crate::config::validate::names::header_name;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ pub fn balance(file: Option<file::Balance>, base: Balance) -> Balance {
         Some(file::Balance::LeastBusy) => Balance::LeastBusy,
         Some(file::Balance::Cheapest) => Balance::Cheapest,
         Some(file::Balance::Sticky) => Balance::Sticky,
+        Some(file::Balance::Ranked) => Balance::Ranked,
     }
 }
 
@@ -27,6 +28,7 @@ fn word(balance: Balance) -> &'static str {
         Balance::LeastBusy => "least_busy",
         Balance::Cheapest => "cheapest",
         Balance::Sticky => "sticky",
+        Balance::Ranked => "ranked",
     }
 }
 
@@ -68,6 +70,30 @@ pub fn check_sticky(report: &mut Report, route: &Place, balance: Balance) {
             word(balance)
         );
         report.error(&route.key("sticky"), message);
+    }
+}
+
+/// `order` and `balance: ranked` are nothing without each other.
+pub fn check_order(report: &mut Report, route: &Place, balance: Balance, order: &[By], own: bool) {
+    let order_place = route.key("order");
+    if report.is_damaged(&route.key("balance")) || report.is_damaged(&order_place) {
+        return;
+    }
+    if balance == Balance::Ranked && order.is_empty() && !own {
+        let message = "ranks by nothing; give the route an `order`, such as \
+                       `[{ metric: output_price }]`";
+        report.missing(
+            route,
+            "order",
+            &format!("missing: `balance: ranked` {message}"),
+        );
+    }
+    if own && balance != Balance::Ranked {
+        let message = format!(
+            "has no effect with `balance: {}`; write `balance: ranked`, or remove it",
+            word(balance)
+        );
+        report.error(&order_place, message);
     }
 }
 

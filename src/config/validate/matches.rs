@@ -8,7 +8,7 @@ use crate::config::shape::elements;
 use crate::config::snapshot::{Endpoint, Match, Pattern, Route};
 use crate::config::suggest::closest;
 use crate::config::validate::access::KeyNames;
-use crate::config::validate::names::{pattern, patterns};
+use crate::config::validate::names::{name, pattern, patterns};
 
 pub fn matches(report: &mut Report, place: &Place, file: &file::Match, keys: &KeyNames) -> Match {
     let path_place = place.key("path");
@@ -41,12 +41,19 @@ pub fn matches(report: &mut Report, place: &Place, file: &file::Match, keys: &Ke
         }
         names.push(name.as_str().into());
     }
+    let mut tags: Vec<std::sync::Arc<str>> = Vec::new();
+    for (place, tag) in elements(&file.tags, &place.key("tags")) {
+        if name(report, &place, tag) {
+            tags.push(tag.as_str().into());
+        }
+    }
     Match {
         models: patterns(report, &place.key("models"), &file.models),
         path,
         hosts,
         headers,
         keys: names,
+        tags,
     }
 }
 

@@ -9,6 +9,7 @@ mod balance;
 mod breaker;
 mod client_tls;
 mod endpoint_url;
+mod facts;
 mod health;
 mod limits;
 mod matches;
@@ -20,6 +21,7 @@ mod provider;
 mod proxy;
 mod reach;
 mod route;
+mod rules;
 mod served;
 mod server;
 mod serving;
@@ -44,9 +46,9 @@ pub fn validate(file: File, report: &mut Report, context: Context<'_>) -> Snapsh
     let root = Place::root();
     let log = log(&file.log);
     let server = server::server(report, &root.key("server"), &file.server, context);
-    let (keys, key_names) = access::keys(report, &file.keys, file.auth, &server);
     let accounts = provider::providers(report, file.providers, &server, context);
-    let defaults = policy::defaults(report, &root.key("defaults"), file.defaults);
+    let (keys, key_names) = access::keys(report, &file.keys, file.auth, &server, &accounts);
+    let defaults = policy::defaults(report, &root.key("defaults"), file.defaults, &accounts);
     let routes = route::routes(report, file.routes, &defaults, &accounts, &key_names);
     Snapshot {
         server,

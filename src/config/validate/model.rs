@@ -3,10 +3,12 @@
 use crate::catalog::{Known, KnownModel, catalog};
 use crate::config::date::Date;
 use crate::config::file;
+use crate::config::money::Rate;
 use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::shape::Ordered;
-use crate::config::snapshot::{Price, ProviderModel};
+use crate::config::snapshot::{Price, ProviderModel, Scores};
+use crate::config::validate::facts;
 use crate::config::validate::names::{foreign_name, is_name, name};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -100,8 +102,21 @@ fn model(
         price,
         served_as: match &file.served_as {
             Some(served_as) => Some(served_as.as_str().into()),
-            None => known.and_then(|known| known.served_as),
+            None => known.as_ref().and_then(|known| known.served_as.clone()),
         },
+        capabilities: match &file.capabilities {
+            Some(list) => Some(facts::capabilities(
+                report,
+                &place.key("capabilities"),
+                list,
+            )),
+            None => known.as_ref().and_then(|known| known.capabilities),
+        },
+        quantization: match &file.quantization {
+            Some(word) => facts::quantization(report, &place.key("quantization"), word),
+            None => known.as_ref().and_then(|known| known.quantization.clone()),
+        },
+        scores: facts::scores(report, &place.key("scores"), &file.scores),
     })
 }
 
@@ -155,9 +170,20 @@ fn ready(known: &KnownModel) -> ProviderModel {
             date: Some(catalog().priced.clone()),
         }),
         served_as: known.served_as.as_deref().map(Arc::from),
+        capabilities: None,
+        quantization: None,
+        scores: Scores::default(),
     }
 }
 
 fn is_old(date: &str, today: Date) -> bool {
     Date::parse(date).is_some_and(|date| date.is_older_than_a_year(today))
+}
+
+/// What one of a currency is in dollars.
+pub fn dollars_for(currency: Option<file::Currency>) -> Rate {
+    match currency {
+        None | Some(file::Currency::Usd) => Rate::ONE,
+        Some(file::Currency::Cny) => Rate::parse("7.3").unwrap_or(Rate::ONE).inverse(),
+    }
 }

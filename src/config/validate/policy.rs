@@ -5,11 +5,14 @@ use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::shape::{List, elements};
 use crate::config::snapshot::{
-    Balance, Causes, ResponseModel, Resume, Retry, StickyBy, Streaming, Timeouts,
+    Balance, Bound, By, Causes, ResponseModel, Resume, Retry, Rules, StickyBy, Streaming, Timeouts,
 };
 use crate::config::units::TimeRange;
 use crate::config::validate::balance::{balance, sticky};
+use crate::config::validate::facts::quantizations;
 use crate::config::validate::names::{header_name, is_name, name, number, out_of_range, time};
+use crate::config::validate::provider::Accounts;
+use crate::config::validate::rules;
 use crate::config::validate::stream::{streaming, timeouts};
 use crate::config::words::Cause;
 use http::HeaderName;
@@ -29,9 +32,18 @@ pub struct Policy {
     pub response_model: ResponseModel,
     pub balance: Balance,
     pub sticky: Vec<StickyBy>,
+    pub rules: Rules,
+    pub prefer: Vec<Arc<str>>,
+    pub require: Vec<Bound>,
+    pub order: Vec<By>,
 }
 
-pub fn defaults(report: &mut Report, place: &Place, file: file::Policy) -> Policy {
+pub fn defaults(
+    report: &mut Report,
+    place: &Place,
+    file: file::Policy,
+    accounts: &Accounts,
+) -> Policy {
     let seconds = Duration::from_secs;
     let built_in = Policy {
         retry: Retry {
@@ -68,13 +80,36 @@ pub fn defaults(report: &mut Report, place: &Place, file: file::Policy) -> Polic
         response_model: ResponseModel::Canonical,
         balance: Balance::Weighted,
         sticky: vec![StickyBy::Session, StickyBy::Message],
+        rules: Rules::default(),
+        prefer: vec![],
+        require: vec![],
+        order: vec![],
     };
-    overlay(report, place, file, &built_in)
+    overlay(report, place, file, &built_in, accounts)
 }
 
 /// What the file leaves out is as in `base`.
-pub fn overlay(report: &mut Report, place: &Place, file: file::Policy, base: &Policy) -> Policy {
+pub fn overlay(
+    report: &mut Report,
+    place: &Place,
+    file: file::Policy,
+    base: &Policy,
+    accounts: &Accounts,
+) -> Policy {
     Policy {
+        rules: hard_rules(report, place, &file, &base.rules),
+        prefer: match &file.prefer {
+            Some(list) => rules::providers(report, &place.key("prefer"), list, accounts),
+            None => base.prefer.clone(),
+        },
+        require: match &file.require {
+            Some(list) => rules::require(report, &place.key("require"), list),
+            None => base.require.clone(),
+        },
+        order: match &file.order {
+            Some(list) => rules::order(report, &place.key("order"), list),
+            None => base.order.clone(),
+        },
         retry: retry(report, &place.key("retry"), &file.retry, &base.retry),
         timeouts: timeouts(
             report,
@@ -106,6 +141,27 @@ pub fn overlay(report: &mut Report, place: &Place, file: file::Policy, base: &Po
             Some(list) => sticky(report, &place.key("sticky"), list),
             None => base.sticky.clone(),
         },
+    }
+}
+
+fn hard_rules(report: &mut Report, place: &Place, file: &file::Policy, base: &Rules) -> Rules {
+    Rules {
+        max_price: match &file.max_price {
+            Some(cap) => rules::cap(report, &place.key("max_price"), cap),
+            None => base.max_price,
+        },
+        regions: match &file.regions {
+            Some(list) => rules::regions(report, &place.key("regions"), list),
+            None => base.regions.clone(),
+        },
+        data: file.data.map_or(base.data, rules::data),
+        quantizations: match &file.quantizations {
+            Some(list) => quantizations(report, &place.key("quantizations"), list),
+            None => base.quantizations.clone(),
+        },
+        // A route names whom it asks in its targets.
+        only: vec![],
+        ignore: vec![],
     }
 }
 

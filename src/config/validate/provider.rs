@@ -12,6 +12,7 @@ use crate::config::validate::auth::credentials;
 use crate::config::validate::breaker::breaker;
 use crate::config::validate::client_tls::client_tls;
 use crate::config::validate::endpoint_url::EndpointUrl;
+use crate::config::validate::facts;
 use crate::config::validate::health;
 use crate::config::validate::limits::limits;
 use crate::config::validate::model::models;
@@ -131,6 +132,11 @@ impl One<'_> {
         let vendor = catalog().vendor(self.name, &url.host);
         let (prefill, prefill_path) = prefill(file, vendor.map(|(_, known)| known), &url);
         let takes_usage = vendor.and_then(|(_, known)| known.inject_usage);
+        let region = file
+            .region
+            .as_deref()
+            .and_then(|word| facts::region(report, &self.place.key("region"), word));
+        let (collects, zdr) = facts::data(file.data);
         Some(Provider {
             name: self.name.into(),
             index: self.index,
@@ -152,6 +158,9 @@ impl One<'_> {
             prefill,
             prefill_path,
             inject_usage: file.inject_usage.or(takes_usage).unwrap_or(true),
+            region,
+            collects,
+            zdr,
             models,
         })
     }

@@ -8,7 +8,8 @@ use crate::config::snapshot::{Balance, Mode, Route};
 use crate::config::suggest::closest;
 use crate::config::validate::access::KeyNames;
 use crate::config::validate::balance::{
-    check_default_sticky, check_sticky, warn_of_limits, warn_of_prices, warn_of_weights,
+    check_default_sticky, check_order, check_sticky, warn_of_limits, warn_of_prices,
+    warn_of_weights,
 };
 use crate::config::validate::matches::{hides, matches};
 use crate::config::validate::names;
@@ -158,10 +159,18 @@ impl Reader<'_> {
         }
         let own_fallback = file.fallback_models.is_some();
         let own_sticky = file.sticky.is_some();
-        let policy = overlay(report, place, file.take_policy(), self.defaults);
+        let own_order = file.order.is_some();
+        let policy = overlay(
+            report,
+            place,
+            file.take_policy(),
+            self.defaults,
+            self.accounts,
+        );
         if own_sticky {
             check_sticky(report, place, policy.balance);
         }
+        check_order(report, place, policy.balance, &policy.order, own_order);
         let errors = report.count();
         let matches = matches(report, &place.key("match"), &file.matches, self.keys);
         let comparable = errors == report.count()
@@ -197,7 +206,7 @@ impl Reader<'_> {
         warn_of_unreachable(report, place, &policy.retry, &targets, &fallback_models);
         let balance = match (mode, policy.balance) {
             // What a request costs stands in its body. From `defaults`: written here it is refused.
-            (Mode::Stream, Balance::Cheapest) => Balance::Weighted,
+            (Mode::Stream, Balance::Cheapest | Balance::Ranked) => Balance::Weighted,
             (_, balance) => balance,
         };
         let at = place.key("targets");
@@ -224,6 +233,10 @@ impl Reader<'_> {
             fallback_models,
             balance,
             sticky: policy.sticky,
+            rules: policy.rules,
+            prefer: policy.prefer,
+            require: policy.require,
+            order: policy.order,
             models,
             any_model,
         };
@@ -253,8 +266,16 @@ impl Reader<'_> {
         );
         refuse(&place.key("response_model"), file.response_model.is_some());
         refuse(&place.key("stream"), file.stream.is_some());
-        let by_price = file.balance == Some(file::Balance::Cheapest);
-        refuse(&place.key("balance"), by_price);
+        let by_body = [file::Balance::Cheapest, file::Balance::Ranked];
+        refuse(
+            &place.key("balance"),
+            file.balance
+                .is_some_and(|balance| by_body.contains(&balance)),
+        );
+        refuse(&place.key("max_price"), file.max_price.is_some());
+        refuse(&place.key("quantizations"), file.quantizations.is_some());
+        refuse(&place.key("require"), file.require.is_some());
+        refuse(&place.key("order"), file.order.is_some());
         let sticky = file.sticky.as_deref().unwrap_or_default();
         for (index, by) in sticky.iter().enumerate() {
             let by_body = matches!(by, Some(file::StickyBy::Message));

@@ -1,6 +1,6 @@
 //! Who serves what in one route, laid out so that a request only looks up.
 
-use crate::config::snapshot::{Candidate, Pattern, ProviderModel, Served, Target, Tier};
+use crate::config::snapshot::{Candidate, Facts, Pattern, ProviderModel, Served, Target, Tier};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -104,6 +104,20 @@ fn candidate(
         upstream_json: json_string(name),
         context: known.and_then(|model| model.context),
         price: known.and_then(|model| model.price.clone()),
+        facts: facts(target, known),
+    }
+}
+
+fn facts(target: &Target, known: Option<&Arc<ProviderModel>>) -> Facts {
+    let provider = &target.provider;
+    Facts {
+        region: provider.region.clone(),
+        collects: provider.collects,
+        zdr: provider.zdr,
+        capabilities: known.and_then(|model| model.capabilities),
+        quantization: known.and_then(|model| model.quantization.clone()),
+        scores: known.map(|model| model.scores.clone()).unwrap_or_default(),
+        dollars: known.and_then(|model| model.price.as_ref()?.dollars()),
     }
 }
 
