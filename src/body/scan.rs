@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::asides::{Aside, Asides};
 pub use super::error::ScanError;
+use super::needs::Demands;
 use super::string;
 use super::walk::{RawField, Walk};
 
@@ -25,6 +27,10 @@ pub struct Scan {
     pub usage: Option<Range<usize>>,
     /// There may be more than one answer: by `n`, or by several prompts.
     pub several: bool,
+    /// What is said to the gateway itself.
+    pub asides: Asides,
+    /// Where the body says what its target must be able to do.
+    pub demands: Demands,
     /// The offset right after the opening brace, where a field can be put in.
     pub after_brace: usize,
     /// An object without fields.
@@ -56,6 +62,8 @@ pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
     let mut limit = None;
     let mut usage = None;
     let mut several = false;
+    let mut asides = Asides::default();
+    let mut demands = Demands::default();
     while let Some(field) = walk.next()? {
         match key(body, &field)?.as_ref() {
             "model" if model.is_some() => return Err(ScanError::DuplicateModel),
@@ -66,6 +74,14 @@ pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
             "usage" => usage = Some(field.value),
             "n" => several |= !matches!(body.get(field.value), Some(b"1" | b"null")),
             "prompt" => several |= body.get(field.value).is_some_and(is_list_of_prompts),
+            "messages" | "input" => demands.conversation = Some(field.value),
+            "tools" | "functions" => demands.tools = Some(field.value),
+            "response_format" => demands.format = Some(field.value),
+            "text" => demands.text = Some(field.value),
+            "logprobs" => demands.logprobs = Some(field.value),
+            "provider" => asides.note(Aside::Provider, field),
+            "models" => asides.note(Aside::Models, field),
+            "route" if is_old_route(body, &field) => asides.note(Aside::Route, field),
             _ => {}
         }
     }
@@ -76,6 +92,8 @@ pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
         limit,
         usage,
         several,
+        asides,
+        demands,
         after_brace: walk.after_brace(),
         empty: walk.is_empty(),
     })
@@ -118,6 +136,12 @@ pub fn model_span(json: &[u8]) -> Option<Range<usize>> {
         }
     }
     span
+}
+
+/// What OpenRouter once had beside `models`. Any other `route` is not ours.
+fn is_old_route(body: &[u8], field: &RawField) -> bool {
+    let value = body.get(field.value.clone());
+    matches!(value, Some(b"\"fallback\"" | b"\"sort\""))
 }
 
 /// A list of numbers is one prompt, in tokens.

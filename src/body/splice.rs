@@ -12,24 +12,23 @@ pub struct Edit {
     pub with: Bytes,
 }
 
+impl Edit {
+    fn takes_out(&self, span: &Range<usize>) -> bool {
+        self.with.is_empty() && self.span.start <= span.start && span.end <= self.span.end
+    }
+}
+
 /// The body with its model replaced, or put in front where there was none. `model_json` is a JSON
 /// string, quotes included.
 pub fn replace_model(body: &Bytes, scan: &Scan, model_json: &Bytes) -> Pieces {
-    let edit = match &scan.model {
-        Some(model) => Edit {
-            span: model.span.clone(),
-            with: model_json.clone(),
-        },
-        None => insertion(scan, &[("model", model_json)]),
-    };
-    apply(body, [edit])
+    apply(body, [new_model(scan, model_json, scan.empty)])
 }
 
 /// The body with its model replaced and top-level fields set to the given JSON values: every field
 /// of such a name gets the new value, a missing one is put in front. The names are distinct, and
 /// `model` is not among them.
 ///
-/// `more` are edits of other places, in any order.
+/// `more` are edits of other places, in any order. A field that they take out counts as missing.
 pub fn set_fields(
     body: &Bytes,
     scan: &Scan,
@@ -40,6 +39,36 @@ pub fn set_fields(
     if set.is_empty() && more.is_empty() {
         return replace_model(body, scan, model_json);
     }
+    let alone = scan.empty || more.iter().any(|edit| takes_all(body, scan, edit));
+    let mut edits = if set.is_empty() {
+        vec![new_model(scan, model_json, alone)]
+    } else {
+        new_fields(body, scan, model_json, set, &more, alone)
+    };
+    edits.extend(more);
+    // What is put in comes before what is taken out at the same place.
+    edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+    apply(body, edits)
+}
+
+fn new_model(scan: &Scan, model_json: &Bytes, alone: bool) -> Edit {
+    match &scan.model {
+        Some(model) => Edit {
+            span: model.span.clone(),
+            with: model_json.clone(),
+        },
+        None => insertion(scan, &[("model", model_json)], alone),
+    }
+}
+
+fn new_fields(
+    body: &Bytes,
+    scan: &Scan,
+    model_json: &Bytes,
+    set: &[(String, String)],
+    more: &[Edit],
+    alone: bool,
+) -> Vec<Edit> {
     let mut replaced = Vec::new();
     let mut missing: Vec<(&str, &[u8])> = vec![("model", model_json)];
     missing.extend(
@@ -51,16 +80,17 @@ pub fn set_fields(
         let Some((name, value)) = wanted.iter().find(|(name, _)| *name == field.key) else {
             continue;
         };
+        if more.iter().any(|edit| edit.takes_out(&field.span)) {
+            continue;
+        }
         missing.retain(|(other, _)| other != name);
         replaced.push(Edit {
             span: field.value,
             with: Bytes::copy_from_slice(value),
         });
     }
-    replaced.extend((!missing.is_empty()).then(|| insertion(scan, &missing)));
-    replaced.extend(more);
-    replaced.sort_by_key(|edit| edit.span.start);
-    apply(body, replaced)
+    replaced.extend((!missing.is_empty()).then(|| insertion(scan, &missing, alone)));
+    replaced
 }
 
 /// Makes the edits, which come in the order of their places and do not overlap; one that does, or
@@ -125,8 +155,17 @@ impl Pieces {
     }
 }
 
-/// New fields at the front of the object.
-fn insertion(scan: &Scan, fields: &[(&str, impl AsRef<[u8]>)]) -> Edit {
+/// Whether an edit leaves an object without fields.
+fn takes_all(body: &[u8], scan: &Scan, edit: &Edit) -> bool {
+    let before = body.get(scan.after_brace..edit.span.start);
+    let after = body.get(edit.span.end..).unwrap_or_default();
+    edit.with.is_empty()
+        && before.is_some_and(|before| before.trim_ascii().is_empty())
+        && after.trim_ascii_start().starts_with(b"}")
+}
+
+/// New fields at the front of the object, where they may be `alone`.
+fn insertion(scan: &Scan, fields: &[(&str, impl AsRef<[u8]>)], alone: bool) -> Edit {
     let mut text = BytesMut::new();
     for (index, (name, value)) in fields.iter().enumerate() {
         if index > 0 {
@@ -136,7 +175,7 @@ fn insertion(scan: &Scan, fields: &[(&str, impl AsRef<[u8]>)]) -> Edit {
         text.put_u8(b':');
         text.put_slice(value.as_ref());
     }
-    if !scan.empty {
+    if !alone {
         text.put_u8(b',');
     }
     Edit {

@@ -3,6 +3,7 @@
 pub mod balance;
 pub mod least_busy;
 pub mod plan;
+pub mod preferences;
 pub mod sticky;
 pub mod table;
 
