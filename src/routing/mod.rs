@@ -1,6 +1,7 @@
 //! Which route, which targets, in which order. Pure: no I/O, no clock.
 
 pub mod balance;
+pub mod figures;
 pub mod least_busy;
 pub mod plan;
 pub mod preferences;
