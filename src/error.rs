@@ -19,6 +19,13 @@ pub enum Reason {
     CallerCancelled,
     PolicyKey,
     PolicyModel,
+    PolicyProvider,
+    PolicyPreferences,
+    PolicyPriceCap,
+    PolicyRegion,
+    PolicyData,
+    PolicyCapability,
+    PolicyQuality,
     ProviderUnreachable,
     ProviderReset,
     ProviderTimeout,
@@ -66,13 +73,18 @@ const fn facts(
     }
 }
 
+/// A rule of the operator's that leaves nobody.
+const fn policy(label: &'static str, status: u16) -> Facts {
+    facts(label, status, "policy_error", Some(label))
+}
+
 /// A provider that took too long, in one way or another.
 const fn late(label: &'static str) -> Facts {
     facts(label, 504, "timeout_error", Some("provider_timeout"))
 }
 
 impl Reason {
-    pub const ALL: [Reason; 34] = [
+    pub const ALL: [Reason; 41] = [
         Reason::CallerBadRequest,
         Reason::CallerBadJson,
         Reason::CallerBadModel,
@@ -86,6 +98,13 @@ impl Reason {
         Reason::CallerCancelled,
         Reason::PolicyKey,
         Reason::PolicyModel,
+        Reason::PolicyProvider,
+        Reason::PolicyPreferences,
+        Reason::PolicyPriceCap,
+        Reason::PolicyRegion,
+        Reason::PolicyData,
+        Reason::PolicyCapability,
+        Reason::PolicyQuality,
         Reason::ProviderUnreachable,
         Reason::ProviderReset,
         Reason::ProviderTimeout,
@@ -157,6 +176,24 @@ impl Reason {
                 "permission_error",
                 Some("model_not_allowed"),
             ),
+            Reason::PolicyProvider => policy("policy_provider", 503),
+            // The caller asked for what nobody here is, and can ask for less.
+            Reason::PolicyPreferences => facts(
+                "policy_preferences",
+                404,
+                INVALID,
+                Some("no_allowed_provider"),
+            ),
+            Reason::PolicyPriceCap => policy("policy_price_cap", 503),
+            Reason::PolicyRegion => policy("policy_region", 503),
+            Reason::PolicyData => policy("policy_data", 503),
+            Reason::PolicyCapability => facts(
+                "policy_capability",
+                400,
+                INVALID,
+                Some("unsupported_parameter"),
+            ),
+            Reason::PolicyQuality => policy("policy_quality", 503),
             Reason::ProviderUnreachable => facts(
                 "provider_unreachable",
                 502,

@@ -28,6 +28,7 @@ pub mod access;
 pub mod health;
 pub mod limits;
 
+pub mod decide;
 pub mod store;
 pub mod telemetry;
 

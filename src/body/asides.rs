@@ -48,6 +48,10 @@ pub struct Asides {
 }
 
 impl Asides {
+    pub fn is_empty(&self) -> bool {
+        *self == Asides::default()
+    }
+
     pub fn get(&self, aside: Aside) -> Option<&Member> {
         match aside {
             Aside::Provider => self.provider.as_ref(),

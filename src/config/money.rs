@@ -65,6 +65,10 @@ impl Amount {
         }
     }
 
+    pub const fn from_billionths(billionths: u64) -> Amount {
+        Amount(billionths)
+    }
+
     pub const fn billionths(self) -> u64 {
         self.0
     }

@@ -18,7 +18,7 @@ pub use crate::config::snapshot::provider::{
     Address, Auth, Breaker, ClientTls, Health, Limits, Price, Probe, Provider, ProviderModel, Proxy,
 };
 pub use crate::config::snapshot::rules::{
-    Bound, By, Cap, Capabilities, Capability, DataRule, Dollars, Facts, Rules, Scores,
+    Bound, By, Cap, Capabilities, Capability, DataRule, Dollars, Facts, Quantization, Rules, Scores,
 };
 
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Who of a tier is asked first.
 
-use crate::config::snapshot::{Balance, Candidate, Endpoint, Tier};
+use crate::config::snapshot::{Balance, Candidate, Tier};
 use crate::health::board::Board;
 use crate::health::grant::bar;
 use crate::health::speed::{self, Score};
@@ -18,8 +18,6 @@ pub struct Asker {
     pub sticky: u64,
     /// What the call may use, in and out.
     pub tokens: (u64, u64),
-    /// None: any.
-    pub endpoint: Option<Endpoint>,
     /// Two numbers drawn from all of `u64`.
     pub drawn: (u64, u64),
 }
@@ -33,17 +31,23 @@ impl Asker {
 /// The places of a tier's candidates in the order in which they are to be tried: the first one is
 /// chosen, those after it follow in the file's order, or by price.
 ///
-/// `entered`: the tier is the one that is tried first, so that a turn is taken.
-pub fn order(board: &Board, tier: &Tier, entered: bool, asker: &Asker, now: Instant) -> Order {
+/// `entered`: the tier is the one that is tried first, so that a turn is taken. Who is not
+/// `permitted` leaves its share to the others.
+pub fn order(
+    board: &Board,
+    tier: &Tier,
+    entered: bool,
+    permitted: &dyn Fn(usize) -> bool,
+    asker: &Asker,
+    now: Instant,
+) -> Order {
     let count = tier.candidates.len();
     if count <= 1 {
         return Order::From(0);
     }
     let is_free = |index: usize| {
         tier.candidates.get(index).is_some_and(|candidate| {
-            let endpoints = &candidate.target.provider.endpoints;
-            let serves = asker.endpoint.is_none_or(|one| endpoints.contains(&one));
-            serves && bar(board, &candidate.target, now, asker.all_tokens(), false).is_none()
+            permitted(index) && bar(board, &candidate.target, now, asker.all_tokens(), false).is_none()
         })
     };
     let turn = if entered {
@@ -88,6 +92,8 @@ pub fn order(board: &Board, tier: &Tier, entered: bool, asker: &Asker, now: Inst
         }
         Balance::Fastest => Order::From(fastest(board, tier, asker, now, is_free)),
         Balance::Cheapest => Order::Ranked(cheapest(tier, turn, asker)),
+        // By what was measured: the plan knows that, and does not ask here.
+        Balance::Ranked => Order::From(0),
     }
 }
 

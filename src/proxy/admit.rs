@@ -39,8 +39,9 @@ pub async fn admit(session: &mut Session, call: &mut Call) -> pingora::Result<bo
             reply::json(session, 200, body, &mut call.tale).await?;
         }
         Ok(Admitted::Stream(route)) => {
-            let sticky = sticky_key(session, call, &route, b"");
-            return match passthrough::choose(call, &route, sticky).await {
+            let sticky = answer::sticky_key(session, call, &route, b"");
+            let key = call.key.clone();
+            return match passthrough::choose(call, &route, key.as_deref(), sticky).await {
                 Ok(chosen) => {
                     call.passthrough = Some(chosen);
                     Ok(false)
@@ -55,7 +56,7 @@ pub async fn admit(session: &mut Session, call: &mut Call) -> pingora::Result<bo
                 }
             };
         }
-        Ok(Admitted::Call(asked)) => answer(session, call, &snapshot, asked).await?,
+        Ok(Admitted::Call(asked)) => answer::answer(session, call, &snapshot, asked).await?,
         Err(refusal) => {
             let Refusal { failure, endpoint } = refusal;
             reply::fail(session, failure, endpoint, None, &mut call.tale).await?;
@@ -73,12 +74,11 @@ enum Admitted {
 }
 
 /// A call whose body is worth reading.
-struct AskedCall {
-    endpoint: Endpoint,
-    key: Option<Arc<Key>>,
-    coding: Option<Coding>,
+pub struct AskedCall {
+    pub endpoint: Endpoint,
+    pub coding: Option<Coding>,
     /// The caller's own bound on the whole.
-    timeout: Option<Duration>,
+    pub timeout: Option<Duration>,
 }
 
 struct Refusal {
@@ -104,6 +104,7 @@ fn route_by_head(
     }
     let key = access::recognise(&snapshot.keys, &head.headers).map_err(refuse)?;
     call.tale.key = key.as_ref().map(|key| Arc::clone(&key.name));
+    call.key.clone_from(&key);
     if let Some(below) = path.strip_prefix("/v1/models")
         && (below.is_empty() || below.starts_with('/'))
     {
@@ -140,13 +141,12 @@ fn route_by_head(
     let timeout = callers_timeout(&head.headers).map_err(refuse)?;
     Ok(Admitted::Call(AskedCall {
         endpoint,
-        key,
         coding,
         timeout,
     }))
 }
 
-fn asked<'a>(session: &'a Session, key: Option<&'a Key>) -> Asked<'a> {
+pub fn asked<'a>(session: &'a Session, key: Option<&'a Key>) -> Asked<'a> {
     let head = session.downstream_session.req_header();
     let host = head
         .uri
@@ -164,191 +164,6 @@ fn asked<'a>(session: &'a Session, key: Option<&'a Key>) -> Asked<'a> {
             .get("x-overspill-route")
             .and_then(|value| value.to_str().ok()),
     }
-}
-
-/// Reads the body, finds who serves it, and hands both to the relay.
-async fn answer(
-    session: &mut Session,
-    call: &mut Call,
-    snapshot: &Arc<Snapshot>,
-    asked_call: AskedCall,
-) -> pingora::Result<()> {
-    let AskedCall {
-        endpoint,
-        key,
-        coding,
-        timeout,
-    } = asked_call;
-    let began = Instant::now();
-    let bound = timeout.map(|timeout| call.started + timeout);
-    let shared = Arc::clone(&call.shared);
-    let read = intake::read(session, coding, &snapshot.server, &shared.buffers, bound).await;
-    call.tale.waited += began.elapsed();
-    let Body { bytes, reservation } = match read? {
-        Ok(body) => body,
-        Err(failure) => {
-            return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
-        }
-    };
-    call.tale.bytes_in = bytes.len() as u64;
-    let scanned = match scan(&bytes) {
-        Ok(scanned) => scanned,
-        Err(error) => {
-            let failure = bad_body(&error);
-            return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
-        }
-    };
-    call.tale.stream = scanned.stream;
-    let model = scanned.model.as_ref().map(|model| model.text.as_str());
-    call.tale.asked = model.map(str::to_owned);
-    let asked = asked(session, key.as_deref());
-    let found = find(snapshot, asked, model, key.as_deref());
-    let (route, served) = match found {
-        Ok(found) => found,
-        Err(failure) => {
-            return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
-        }
-    };
-    call.tale.route = Some(Arc::clone(&route.name));
-    let may_use = |model: &str| key.as_ref().is_none_or(|key| key.may_use(model));
-    let tokens = expected_tokens(&bytes, &scanned);
-    let now = Instant::now();
-    let asker = Asker {
-        balance: route.balance,
-        sticky: sticky_key(session, call, &route, &bytes),
-        tokens,
-        endpoint: Some(endpoint),
-        drawn: (rand::random(), rand::random()),
-    };
-    let board = Arc::clone(&call.board);
-    board.observe(snapshot, |provider| shared.wires.book.is_well(provider));
-    let steps = plan(
-        &route,
-        &served,
-        model,
-        endpoint,
-        may_use,
-        |tier, entered| choose::order(&board, tier, entered, &asker, now),
-    );
-    if steps.is_empty() {
-        let failure = Failure::new(
-            Reason::GatewayNoTarget,
-            format!(
-                "no provider of route `{}` serves the {} endpoint for this model",
-                route.name,
-                endpoint.name()
-            ),
-        );
-        return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
-    }
-    if let Some(refused) = steps.iter().find(|step| !may_use(step.model)) {
-        let failure = denied(refused.model);
-        return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
-    }
-    let query = session
-        .downstream_session
-        .req_header()
-        .uri
-        .query()
-        .map(str::to_owned);
-    let deadline = call.started + route.timeouts.deadline;
-    let asks_usage = scanned.stream && asks_for_usage(&bytes, &scanned);
-    let job = Job {
-        route: &route,
-        steps: &steps,
-        endpoint,
-        providers: &snapshot.providers,
-        below: endpoint.path(),
-        query: query.as_deref(),
-        body: bytes,
-        reservation: Some(reservation),
-        scan: &scanned,
-        asks_usage,
-        tokens: tokens.0.saturating_add(tokens.1),
-        prompt: tokens.0,
-        sticky: (route.balance == Balance::Sticky).then_some(asker.sticky),
-        started: call.started,
-        deadline: bound.map_or(deadline, |bound| bound.min(deadline)),
-        bound,
-    };
-    let means = Means {
-        wires: &shared.wires,
-        board: &board,
-        budget: &shared.retry_budget,
-        metrics: &shared.metrics,
-    };
-    run::run(means, session, job, &mut call.tale).await
-}
-
-/// What the call may use, in and out: four bytes a token, and what it allows the answer.
-fn expected_tokens(body: &[u8], scan: &Scan) -> (u64, u64) {
-    /// Where the call says nothing.
-    const USUAL: u64 = 500;
-    /// Whatever it says: no answer is longer, and a lie must not fill a limit.
-    const MOST: u64 = 100_000;
-    let allowed = scan
-        .limit
-        .clone()
-        .and_then(|span| std::str::from_utf8(body.get(span)?).ok()?.parse().ok());
-    (body.len() as u64 / 4, allowed.unwrap_or(USUAL).min(MOST))
-}
-
-/// What keeps a caller's calls at one target: the first of the route's list that this call has.
-fn sticky_key(session: &Session, call: &Call, route: &Route, body: &[u8]) -> u64 {
-    if route.balance != Balance::Sticky {
-        return 0;
-    }
-    let headers = &session.downstream_session.req_header().headers;
-    let header = |name: &HeaderName| headers.get(name).map(|value| hash(value.as_bytes()));
-    let found = route.sticky.iter().find_map(|by| match by {
-        StickyBy::Session => header(&HeaderName::from_static("x-overspill-session")),
-        StickyBy::Header(name) => header(name),
-        StickyBy::Key => call.tale.key.as_ref().map(|key| hash(key.as_bytes())),
-        StickyBy::Message => first_messages(body).map(hash),
-    });
-    // Nothing to hold on to: anywhere, but evenly.
-    found.unwrap_or_else(|| hash(call.tale.request_id.as_bytes()))
-}
-
-fn find(
-    snapshot: &Snapshot,
-    asked: Asked<'_>,
-    model: Option<&str>,
-    key: Option<&Key>,
-) -> Result<(Arc<Route>, Arc<Served>), Failure> {
-    let found = table::open_to(&snapshot.routes, asked)
-        .find_map(|route| Some((route, table::serves(route, model)?)));
-    match (found, model) {
-        (Some((route, served)), _) => {
-            if let Some(model) = model
-                && key.is_some_and(|key| !key.may_use(model))
-            {
-                return Err(denied(model));
-            }
-            Ok((Arc::clone(route), Arc::clone(served)))
-        }
-        (None, None) => Err(Failure::new(
-            Reason::CallerBadModel,
-            "`model` is missing: name one that /v1/models lists",
-        )
-        .param("model")),
-        (None, Some(model)) => Err(Failure::new(
-            Reason::CallerUnknownModel,
-            format!(
-                "the model `{}` is not served here: /v1/models lists those that are",
-                shown(model)
-            ),
-        )
-        .param("model")),
-    }
-}
-
-fn denied(model: &str) -> Failure {
-    Failure::new(
-        Reason::PolicyModel,
-        format!("this key may not use the model `{}`", shown(model)),
-    )
-    .param("model")
 }
 
 fn no_route(named: Option<&str>) -> Failure {
@@ -388,14 +203,6 @@ fn wrong_method(allowed: &str) -> Failure {
     )
 }
 
-fn bad_body(error: &ScanError) -> Failure {
-    if error.is_about_model() {
-        Failure::new(Reason::CallerBadModel, error.to_string()).param("model")
-    } else {
-        Failure::new(Reason::CallerBadJson, error.to_string())
-    }
-}
-
 /// `x-overspill-timeout: 800ms`
 fn callers_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
     let Some(value) = headers.get("x-overspill-timeout") else {
@@ -428,18 +235,4 @@ fn request_id(headers: &HeaderMap) -> String {
         Some(id) => id.to_owned(),
         None => format!("{:032x}", rand::random::<u128>()),
     }
-}
-
-/// A caller's text in a message: short, and on one line.
-fn shown(text: &str) -> String {
-    const MOST: usize = 120;
-    let mut shown: String = text
-        .chars()
-        .take(MOST)
-        .flat_map(char::escape_debug)
-        .collect();
-    if text.chars().nth(MOST).is_some() {
-        shown.push('…');
-    }
-    shown
 }

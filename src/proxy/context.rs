@@ -1,6 +1,6 @@
 //! What a request carries from admission to its end.
 
-use crate::config::snapshot::{Provider, Route, Snapshot};
+use crate::config::snapshot::{Key, Provider, Route, Snapshot};
 use crate::health::board::Board;
 use crate::health::grant::Grant;
 use crate::proxy::settle;
@@ -18,6 +18,8 @@ pub struct Call {
     pub snapshot: Arc<Snapshot>,
     /// The live state of what the snapshot names.
     pub board: Arc<Board>,
+    /// Who calls, where keys are asked for.
+    pub key: Option<Arc<Key>>,
     pub started: Instant,
     pub began: SystemTime,
     pub method: String,
@@ -49,6 +51,7 @@ impl Call {
             shared: Arc::clone(shared),
             snapshot: Arc::clone(&current.snapshot),
             board: Arc::clone(&current.board),
+            key: None,
             started: now,
             began: SystemTime::now(),
             method: String::new(),

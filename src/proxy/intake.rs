@@ -183,11 +183,15 @@ async fn next(
 fn refused(full: Full, server: &Server) -> Failure {
     match full {
         Full::Body => too_large(server.max_body),
-        Full::Gateway => Failure::new(
-            Reason::GatewayOverloaded,
-            "the gateway holds as many request bodies as it may: try again shortly",
-        ),
+        Full::Gateway => overloaded(),
     }
+}
+
+pub fn overloaded() -> Failure {
+    Failure::new(
+        Reason::GatewayOverloaded,
+        "the gateway holds as many request bodies as it may: try again shortly",
+    )
 }
 
 fn too_large(max: usize) -> Failure {

@@ -1,6 +1,7 @@
 //! The data port.
 
 pub mod admit;
+mod answer;
 pub mod context;
 pub mod door;
 pub mod intake;

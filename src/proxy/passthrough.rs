@@ -1,7 +1,11 @@
 //! Routes that stream through: any method, any body, upgrades. They take Pingora's own phases,
 //! with the same choice of target and the same rewriting as a call.
 
-use crate::config::snapshot::{Auth, Route, Target};
+use crate::decide;
+use crate::routing::filter::{Needs, Wants};
+use crate::routing::plan::{Asking, Leg, plan};
+use crate::routing::preferences::Preferences;
+use crate::config::snapshot::{Key, Auth, Route, Target};
 use crate::dialect::openai::error::meaning;
 use crate::dialect::redact::redact;
 use crate::error::{Failure, Reason};
@@ -38,6 +42,7 @@ const OVERLAP: usize = 8 * 1024;
 pub async fn choose(
     call: &mut Call,
     route: &Arc<Route>,
+    key: Option<&Key>,
     sticky: u64,
 ) -> Result<Passthrough, Refused> {
     call.tale.route = Some(Arc::clone(&route.name));
@@ -48,7 +53,7 @@ pub async fn choose(
         )
         .into());
     }
-    let (target, mut grant) = take_turn(call, route, sticky)?;
+    let (target, mut grant) = take_turn(call, route, key, sticky)?;
     let provider = Arc::clone(&target.provider);
     call.tale.provider = Some(Arc::clone(&provider.name));
     let began = Instant::now();
@@ -89,7 +94,12 @@ pub async fn choose(
 }
 
 /// The first target of the plan that may be asked, or the least bad.
-fn take_turn(call: &mut Call, route: &Route, sticky: u64) -> Result<(Arc<Target>, Grant), Refused> {
+fn take_turn(
+    call: &mut Call,
+    route: &Route,
+    key: Option<&Key>,
+    sticky: u64,
+) -> Result<(Arc<Target>, Grant), Refused> {
     let Some(served) = &route.any_model else {
         return Err(Refused::from(Failure::new(
             Reason::GatewayNoTarget,
@@ -101,33 +111,50 @@ fn take_turn(call: &mut Call, route: &Route, sticky: u64) -> Result<(Arc<Target>
         balance: route.balance,
         sticky,
         tokens: (0, 0),
-        endpoint: None,
         drawn: (rand::random(), rand::random()),
     };
     let board = Arc::clone(&call.board);
     let book = &call.shared.wires.book;
     board.observe(&call.snapshot, |provider| book.is_well(provider));
+    let leg = Leg {
+        route,
+        served,
+        asked: None,
+    };
+    let asking = Asking {
+        endpoint: None,
+        wants: Wants {
+            key: key.map(|key| &key.rules),
+            preferences: &Preferences::default(),
+            needs: Needs::default(),
+        },
+        prefer: key.map_or(&[], |key| &key.prefer),
+    };
+    // Nothing is measured of what is not read.
+    let plan = plan(&[leg], &asking, |_, _| None, |_, tier, entered, permitted| {
+        order(&board, tier, entered, permitted, &asker, now)
+    });
+    if plan.steps.is_empty() {
+        return Err(decide::refusal(&plan, route, None).into());
+    }
     let mut bars = Bars::default();
     for regardless in [false, true] {
-        for (rank, tier) in served.tiers.iter().enumerate() {
-            let entered = rank == 0 && !regardless;
-            for candidate in order(&board, tier, entered, &asker, now).of(&tier.candidates) {
-                let target = &candidate.target;
-                match Grant::take(&board, target, now, 0, regardless) {
-                    Ok(grant) => {
-                        if let (true, Some((_, why))) = (rank > 0, call.tale.left_out.last()) {
-                            let spills = &call.shared.metrics.spills;
-                            spills.with_label_values(&[&*route.name, why]).inc();
-                        }
-                        return Ok((Arc::clone(target), grant));
+        for step in &plan.steps {
+            let target = &step.candidate.target;
+            match Grant::take(&board, target, now, 0, regardless) {
+                Ok(grant) => {
+                    if let (true, Some((_, why))) = (step.rank > 0, call.tale.left_out.last()) {
+                        let spills = &call.shared.metrics.spills;
+                        spills.with_label_values(&[&*route.name, why]).inc();
                     }
-                    Err(bar) if !regardless => {
-                        let left_out = (Arc::clone(&target.provider.name), bar.label());
-                        call.tale.left_out.push(left_out);
-                        bars.add(bar);
-                    }
-                    Err(_) => {}
+                    return Ok((Arc::clone(target), grant));
                 }
+                Err(bar) if !regardless => {
+                    let left_out = (Arc::clone(&target.provider.name), bar.label());
+                    call.tale.left_out.push(left_out);
+                    bars.add(bar);
+                }
+                Err(_) => {}
             }
         }
     }

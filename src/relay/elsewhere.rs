@@ -60,7 +60,7 @@ pub fn is_thinkable(job: &Job<'_>, position: &Position) -> bool {
     let model = job.steps.get(position.at).map(|step| step.model);
     let later = job.steps.iter().skip(position.at + 1);
     job.can_be_carried_on()
-        && job.route.retry.causes.stream
+        && job.retry.causes.stream
         && later.filter(|step| Some(step.model) == model).any(|step| {
             match job.route.stream.resume {
                 Resume::Off => false,
@@ -128,7 +128,7 @@ impl<'j> Search<'_, 'j> {
             for way in [Way::Prefill, Way::Afresh] {
                 let allowed = way == Way::Prefill || job.route.stream.resume == Resume::Auto;
                 let late = job.bound.is_some_and(|bound| bound <= Instant::now());
-                if !allowed || late || self.position.tries >= job.route.retry.attempts {
+                if !allowed || late || self.position.tries >= job.retry.attempts {
                     continue;
                 }
                 let Some(delivered) = pump.delivered() else {
@@ -147,7 +147,7 @@ impl<'j> Search<'_, 'j> {
                     };
                     let (graft, continuing) = match way {
                         Way::Afresh => (Graft::afresh(delivered), None),
-                        Way::Prefill => match prefilled(job, step, delivered, asks, before) {
+                        Way::Prefill => match prefilled(job, step, tale, delivered, asks, before) {
                             Some(body) => (Graft::prefill(delivered), Some(body)),
                             None => break,
                         },
@@ -210,7 +210,7 @@ impl<'j> Search<'_, 'j> {
         metrics.maybe_billed_twice.inc();
         let deadline = job.bound.unwrap_or(now + NO_DEADLINE);
         let (request, _) =
-            prepare::request(wires, session, job, step, grant.key, variant, deadline);
+            prepare::request(wires, session, job, step, grant.key, tale, variant, deadline);
         let attempt = pin!(attempt::open(wires, request, pump));
         let opened = line.company(session, tale, attempt).await;
         let began = now;
@@ -298,12 +298,13 @@ fn is_refusal(happened: &Happened) -> bool {
 fn prefilled(
     job: &Job<'_>,
     step: &Step<'_>,
+    tale: &Tale,
     delivered: &Delivered,
     asks_usage: bool,
     before: u64,
 ) -> Option<Pieces> {
     // As this target would be asked: its options count like the caller's own words.
-    let asked = prepare::body(job, step, asks_usage).joined();
+    let asked = prepare::body(job, step, asks_usage, tale).joined();
     let wish = Wish::read(&asked);
     let hindered = wish.several
         || wish.logprobs

@@ -155,6 +155,27 @@ pub fn event(endpoint: Endpoint, data: &[u8]) -> Bytes {
     event.freeze()
 }
 
+/// Nobody answered, and where a rule kept somebody out who might have, that is what is to be known.
+fn kept_out(job: &Job<'_>, reason: Reason) -> Failure {
+    let Some(first) = job.excluded.first() else {
+        return Failure::new(reason, own_words(reason));
+    };
+    let named: Vec<String> = job
+        .excluded
+        .iter()
+        .map(|one| format!("{}: {}", one.candidate.target.provider.name, one.why))
+        .collect();
+    let message = format!(
+        "{} ({reason}); others may not serve this request: {}",
+        own_words(reason),
+        named.join("; ")
+    );
+    match first.why.reason() {
+        of_policy if of_policy.status() == 503 => Failure::new(of_policy, message),
+        _ => Failure::new(reason, message),
+    }
+}
+
 /// Every attempt failed, or the answer is the caller's own matter.
 pub async fn give_up(
     session: &mut Session,
@@ -178,7 +199,7 @@ pub async fn give_up(
     else {
         let failure = Failure {
             cause: last.cause,
-            ..Failure::new(reason, own_words(reason))
+            ..kept_out(job, reason)
         };
         return refuse(session, line, job, failure, last.retry_after, tale).await;
     };

@@ -2,17 +2,26 @@
 
 use crate::body::splice::{self, Pieces};
 use crate::body::stream_options::ask_for_usage;
-use crate::config::snapshot::{Auth, Endpoint, Provider, ResponseModel};
+use crate::config::snapshot::{Auth, Endpoint, Provider, ResponseModel, Rules};
+use crate::decide;
 use crate::failover::Happened;
 use crate::relay::Wires;
 use crate::relay::exchange::Request;
 use crate::relay::pump::Form;
 use crate::relay::run::Job;
 use crate::routing::plan::Step;
+use crate::routing::preferences::Preferences;
+use crate::routing::preferences::forward::{Forward, forward};
+use crate::telemetry::tale::Tale;
 use crate::upstream::outline::Outline;
 use bytes::Bytes;
 use pingora_proxy::Session;
+use std::borrow::Cow;
 use std::time::Instant;
+
+/// The vendor that chooses among others, and understands what a caller says of them.
+const ROUTES_FOR_ITSELF: &str = "openrouter";
+const PROVIDER: &str = "provider";
 
 /// How a request differs from the first one that its caller makes.
 #[derive(Default)]
@@ -24,6 +33,16 @@ pub struct Variant {
     pub without_usage: bool,
 }
 
+/// What a provider is told that routes for itself.
+#[derive(Clone, Copy)]
+pub struct Wish<'a> {
+    /// The caller's own `provider` object, as it was written.
+    pub provider_field: Option<&'a [u8]>,
+    /// Of the caller's key.
+    pub key: Option<&'a Rules>,
+    pub preferences: &'a Preferences,
+}
+
 /// The request, and whether the usage was asked for in the caller's stead.
 pub fn request<'a>(
     wires: &Wires,
@@ -31,13 +50,16 @@ pub fn request<'a>(
     job: &Job<'a>,
     step: &Step<'a>,
     key: usize,
+    tale: &Tale,
     variant: Variant,
     deadline: Instant,
 ) -> (Request<'a>, bool) {
     let provider = &step.candidate.target.provider;
     let asks = !variant.without_usage && asks_in_callers_stead(wires, job, step);
     let base_path = base_path(provider, variant.continuing.is_some());
-    let body = variant.continuing.unwrap_or_else(|| body(job, step, asks));
+    let body = variant
+        .continuing
+        .unwrap_or_else(|| body(job, step, asks, tale));
     let timeouts = &job.route.timeouts;
     // Without a head there is no content either.
     let (head, no_head) = if !job.scan.stream {
@@ -98,8 +120,9 @@ pub fn asks_in_callers_stead(wires: &Wires, job: &Job<'_>, step: &Step<'_>) -> b
 }
 
 /// Every attempt starts from the caller's own bytes.
-pub fn body(job: &Job<'_>, step: &Step<'_>, asks_usage: bool) -> Pieces {
+pub fn body(job: &Job<'_>, step: &Step<'_>, asks_usage: bool, tale: &Tale) -> Pieces {
     let candidate = step.candidate;
+    let set = set_fields(job, step, tale);
     let edits = if asks_usage {
         ask_for_usage(&job.body, job.scan)
     } else {
@@ -109,9 +132,44 @@ pub fn body(job: &Job<'_>, step: &Step<'_>, asks_usage: bool) -> Pieces {
         &job.body,
         job.scan,
         &candidate.upstream_json,
-        &candidate.target.options,
+        &set,
         edits,
     )
+}
+
+/// What is set whatever the caller wrote: the target's options, and for a provider that routes for
+/// itself, whom it may ask and for how much.
+fn set_fields<'s>(job: &Job<'_>, step: &Step<'s>, tale: &Tale) -> Cow<'s, [(String, String)]> {
+    let target = &step.candidate.target;
+    if &*target.provider.vendor != ROUTES_FOR_ITSELF {
+        return Cow::Borrowed(&target.options);
+    }
+    let of_target = target.options.iter().find(|(name, _)| name == PROVIDER);
+    let given = of_target.map(|(_, value)| value.as_bytes());
+    let max_price = decide::max_price(&job.route.rules, job.wish.key, job.wish.preferences);
+    let failed: Vec<&str> = tale
+        .attempts
+        .iter()
+        .filter(|attempt| attempt.reason.is_some() && attempt.provider != target.provider.name)
+        .filter_map(|attempt| {
+            let mut providers = job.providers.iter();
+            let provider = providers.find(|one| one.name == attempt.provider)?;
+            Some(&*provider.vendor)
+        })
+        .collect();
+    let forwarded = Forward {
+        own: &[&target.provider.name, &target.provider.vendor],
+        max_price,
+        failed: &failed,
+    };
+    match forward(given.or(job.wish.provider_field), &forwarded) {
+        None => Cow::Borrowed(&target.options),
+        Some(value) => {
+            let others = target.options.iter().filter(|(name, _)| name != PROVIDER);
+            let own = std::iter::once((PROVIDER.to_owned(), value));
+            Cow::Owned(own.chain(others.cloned()).collect())
+        }
+    }
 }
 
 /// The name that callers know, as a JSON string. None: the provider's own stays.

@@ -1,7 +1,7 @@
 //! The loop: try, judge, go on, until an answer is delivered or nothing is left to try.
 
 use crate::body::scan::Scan;
-use crate::config::snapshot::{Endpoint, Provider, Route};
+use crate::config::snapshot::{Endpoint, Provider, Retry, Route};
 use crate::dialect::rate_limits::{self, Of};
 use crate::error::Reason;
 use crate::failover::{Happened, Kind, Standing, Verdict, judge};
@@ -16,9 +16,9 @@ use crate::relay::deliver::{self, Manner};
 use crate::relay::elsewhere;
 use crate::relay::give_up::{Last, give_up, no_target, out_of_time};
 use crate::relay::line::Line;
-use crate::relay::prepare::{self, Variant};
+use crate::relay::prepare::{self, Variant, Wish};
 use crate::relay::pump::Pump;
-use crate::routing::plan::Step;
+use crate::routing::plan::{Excluded, Step};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tale::{Attempt, Tale};
 use bytes::Bytes;
@@ -32,7 +32,12 @@ use std::time::{Duration, Instant};
 /// Everything the loop needs to know of one request.
 pub struct Job<'a> {
     pub route: &'a Route,
+    /// The route's, or what becomes of it by what the caller says.
+    pub retry: &'a Retry,
     pub steps: &'a [Step<'a>],
+    /// Whom a rule keeps from this request.
+    pub excluded: &'a [Excluded<'a>],
+    pub wish: Wish<'a>,
     pub endpoint: Endpoint,
     /// All there are: whoever quotes one of our credentials is not to be heard.
     pub providers: &'a [Arc<Provider>],
@@ -101,6 +106,7 @@ pub async fn run(
             &job,
             step,
             grant.key,
+            tale,
             Variant {
                 continuing: None,
                 without_usage: usage_refused,
@@ -222,17 +228,16 @@ pub async fn run(
             tracing::warn!("target {} is given up for now", step.candidate.target.id);
         }
         let attempts_left = job
-            .route
             .retry
             .attempts
             .saturating_sub(climb.position.tries);
         let rotates = may_rotate(&failed.happened)
-            && !job.route.retry.causes.is_empty()
+            && !job.retry.causes.is_empty()
             && attempts_left > 0
             && grant.has_another_key(now);
         drop(grant);
         let standing = Standing {
-            retry: &job.route.retry,
+            retry: job.retry,
             attempts_left,
             time_left: job.deadline.saturating_duration_since(now),
             retried_here,
@@ -246,7 +251,7 @@ pub async fn run(
         let verdict = judge(&failed.happened, &standing);
         let is_free = is_refusal_of_key(&failed.happened);
         last.take(*failed, reason, step);
-        let is_named = job.route.retry.causes.rate_limited;
+        let is_named = job.retry.causes.rate_limited;
         if rotates && (is_free || (is_named && means.budget.try_retry(now))) {
             // The key was at fault, not the provider.
             continue;

@@ -215,12 +215,12 @@ pub struct Wants<'a> {
 }
 
 /// Why this candidate may not serve the request. None: it may.
-pub fn exclusion(
+pub fn exclusion<'f>(
     candidate: &Candidate,
     route: &Rules,
     require: &[Bound],
     wants: &Wants<'_>,
-    figures: impl Fn() -> Option<Figures>,
+    figures: impl Fn() -> Option<&'f Figures>,
 ) -> Option<Exclusion> {
     by_rules(candidate, route, Whose::Route)
         .or_else(|| by_rules(candidate, wants.key?, Whose::Key))
@@ -324,15 +324,15 @@ fn by_needs(candidate: &Candidate, wants: &Wants<'_>) -> Option<Exclusion> {
 }
 
 /// What is not known lies outside of any bounds.
-fn by_measure(
+fn by_measure<'f>(
     candidate: &Candidate,
     require: &[Bound],
-    figures: impl Fn() -> Option<Figures>,
+    figures: impl Fn() -> Option<&'f Figures>,
 ) -> Option<Exclusion> {
     let figures = if require.is_empty() { None } else { figures() };
     require.iter().find_map(|bound| {
         let window = Window::default();
-        let value = rank::value(candidate, figures.as_ref(), bound.metric, bound.stat, window);
+        let value = rank::value(candidate, figures, bound.metric, bound.stat, window);
         let holds = value.is_some_and(|value| {
             bound.min.is_none_or(|min| value >= min) && bound.max.is_none_or(|max| value <= max)
         });

@@ -2,9 +2,11 @@
 
 pub mod balance;
 pub mod figures;
+pub mod filter;
 pub mod least_busy;
 pub mod plan;
 pub mod preferences;
+pub mod rank;
 pub mod sticky;
 pub mod table;
 

@@ -14,6 +14,9 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use crate::config::money::Amount;
+use crate::config::snapshot::Cap;
+pub use crate::config::snapshot::Quantization;
 pub use asked::read;
 use dollars::Dollars;
 pub use suffix::split_suffix;
@@ -160,56 +163,6 @@ pub enum Partition {
     None,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quantization {
-    Int4,
-    Int8,
-    Fp4,
-    Mxfp4,
-    Nvfp4,
-    Fp6,
-    Fp8,
-    Mxfp8,
-    Fp16,
-    Bf16,
-    Fp32,
-    Unknown,
-}
-
-impl Quantization {
-    pub const ALL: [Quantization; 12] = [
-        Quantization::Int4,
-        Quantization::Int8,
-        Quantization::Fp4,
-        Quantization::Mxfp4,
-        Quantization::Nvfp4,
-        Quantization::Fp6,
-        Quantization::Fp8,
-        Quantization::Mxfp8,
-        Quantization::Fp16,
-        Quantization::Bf16,
-        Quantization::Fp32,
-        Quantization::Unknown,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Quantization::Int4 => "int4",
-            Quantization::Int8 => "int8",
-            Quantization::Fp4 => "fp4",
-            Quantization::Mxfp4 => "mxfp4",
-            Quantization::Nvfp4 => "nvfp4",
-            Quantization::Fp6 => "fp6",
-            Quantization::Fp8 => "fp8",
-            Quantization::Mxfp8 => "mxfp8",
-            Quantization::Fp16 => "fp16",
-            Quantization::Bf16 => "bf16",
-            Quantization::Fp32 => "fp32",
-            Quantization::Unknown => "unknown",
-        }
-    }
-}
-
 /// A bound for each part of what was measured; a plain number is one for `p50`. As for all speeds
 /// here, `p90` is what nine of ten requests reach.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -256,6 +209,27 @@ pub struct MaxPrice {
 impl MaxPrice {
     pub fn is_empty(&self) -> bool {
         *self == MaxPrice::default()
+    }
+
+    /// Of tokens and requests, which every target has a price for.
+    pub fn cap(&self) -> Cap {
+        let amount = |price: Option<Dollars>| Some(Amount::from_billionths(price?.nanos()));
+        Cap {
+            input: amount(self.input),
+            output: amount(self.output),
+            request: amount(self.request),
+        }
+    }
+
+    /// The same the other way round.
+    pub fn of_cap(cap: Cap) -> MaxPrice {
+        let price = |amount: Option<Amount>| Some(Dollars::from_nanos(amount?.billionths()));
+        MaxPrice {
+            input: price(cap.input),
+            output: price(cap.output),
+            request: price(cap.request),
+            ..MaxPrice::default()
+        }
     }
 
     /// What keeps to both: the lower bound of each.

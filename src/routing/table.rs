@@ -57,10 +57,21 @@ fn holds(conditions: &Match, asked: Asked<'_>) -> bool {
                 .iter()
                 .any(|value| value.to_str().is_ok_and(|value| pattern.matches(value)))
         })
+        && (conditions.tags.is_empty() || tags(asked.headers).any(|tag| {
+            conditions.tags.iter().any(|known| **known == *tag)
+        }))
         && (conditions.keys.is_empty()
             || asked
                 .key
                 .is_some_and(|key| conditions.keys.contains(&key.name)))
+}
+
+/// `x-overspill-tags: cn, background`
+fn tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all("x-overspill-tags").iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(str::trim))
 }
 
 fn matches_own_path(conditions: &Match, path: &str) -> Option<bool> {

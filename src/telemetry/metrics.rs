@@ -15,6 +15,7 @@ pub struct Metrics {
     pub requests: IntCounterVec,
     pub attempts: IntCounterVec,
     pub spills: IntCounterVec,
+    pub excluded: IntCounterVec,
     pub maybe_billed_twice: IntCounter,
     pub resumed: IntCounterVec,
     pub stream_gaps: IntCounterVec,
@@ -54,6 +55,13 @@ impl Metrics {
                 Opts::new(
                     "overspill_spills_total",
                     "Crossings into a later tier, by the reason of the crossing",
+                ),
+                &["route", "reason"],
+            )?,
+            excluded: IntCounterVec::new(
+                Opts::new(
+                    "overspill_excluded_total",
+                    "Targets that a rule of the route, the key or the request left out",
                 ),
                 &["route", "reason"],
             )?,
@@ -158,6 +166,7 @@ impl Metrics {
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.attempts.clone()))?;
         registry.register(Box::new(metrics.spills.clone()))?;
+        registry.register(Box::new(metrics.excluded.clone()))?;
         registry.register(Box::new(metrics.maybe_billed_twice.clone()))?;
         registry.register(Box::new(metrics.resumed.clone()))?;
         registry.register(Box::new(metrics.stream_gaps.clone()))?;

@@ -4,7 +4,7 @@ use crate::catalog::Prefill;
 use crate::config::money::{Amount, Rate};
 use crate::config::secret::Secret;
 use crate::config::snapshot::Endpoint;
-use crate::config::snapshot::rules::{Capabilities, Dollars, Scores};
+use crate::config::snapshot::rules::{Capabilities, Dollars, Quantization, Scores};
 use http::{HeaderName, HeaderValue};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -77,7 +77,7 @@ pub struct ProviderModel {
     pub served_as: Option<Arc<str>>,
     /// None: unknown.
     pub capabilities: Option<Capabilities>,
-    pub quantization: Option<Arc<str>>,
+    pub quantization: Option<Quantization>,
     pub scores: Scores,
 }
 

@@ -12,7 +12,7 @@ pub struct Rules {
     pub regions: Vec<Arc<str>>,
     pub data: DataRule,
     /// Empty: any.
-    pub quantizations: Vec<Arc<str>>,
+    pub quantizations: Vec<Quantization>,
     /// Names of providers. Empty: all.
     pub only: Vec<Arc<str>>,
     pub ignore: Vec<Arc<str>>,
@@ -80,7 +80,7 @@ pub struct Facts {
     pub zdr: Option<bool>,
     /// None: unknown.
     pub capabilities: Option<Capabilities>,
-    pub quantization: Option<Arc<str>>,
+    pub quantization: Option<Quantization>,
     pub scores: Scores,
     /// In dollars. None: unknown.
     pub dollars: Option<Dollars>,
@@ -91,6 +91,57 @@ pub struct Dollars {
     pub input: Amount,
     pub output: Amount,
     pub request: Amount,
+}
+
+/// How a model's weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantization {
+    Int4,
+    Int8,
+    Fp4,
+    Mxfp4,
+    Nvfp4,
+    Fp6,
+    Fp8,
+    Mxfp8,
+    Fp16,
+    Bf16,
+    Fp32,
+    Unknown,
+}
+
+impl Quantization {
+    pub const ALL: [Quantization; 12] = [
+        Quantization::Int4,
+        Quantization::Int8,
+        Quantization::Fp4,
+        Quantization::Mxfp4,
+        Quantization::Nvfp4,
+        Quantization::Fp6,
+        Quantization::Fp8,
+        Quantization::Mxfp8,
+        Quantization::Fp16,
+        Quantization::Bf16,
+        Quantization::Fp32,
+        Quantization::Unknown,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Quantization::Int4 => "int4",
+            Quantization::Int8 => "int8",
+            Quantization::Fp4 => "fp4",
+            Quantization::Mxfp4 => "mxfp4",
+            Quantization::Nvfp4 => "nvfp4",
+            Quantization::Fp6 => "fp6",
+            Quantization::Fp8 => "fp8",
+            Quantization::Mxfp8 => "mxfp8",
+            Quantization::Fp16 => "fp16",
+            Quantization::Bf16 => "bf16",
+            Quantization::Fp32 => "fp32",
+            Quantization::Unknown => "unknown",
+        }
+    }
 }
 
 /// What a model can do besides text.

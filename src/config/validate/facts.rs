@@ -6,15 +6,9 @@ use crate::config::metric::Metric;
 use crate::config::place::Place;
 use crate::config::problem::{Report, not_known};
 use crate::config::shape::{List, Ordered, elements};
-use crate::config::snapshot::{Capabilities, Capability, Scores};
+use crate::config::snapshot::{Capabilities, Capability, Quantization, Scores};
 use crate::config::suggest::closest;
 use std::sync::Arc;
-
-/// How a model's weights are stored, in OpenRouter's words.
-const QUANTIZATIONS: [&str; 12] = [
-    "int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32",
-    "unknown",
-];
 
 pub fn capabilities(report: &mut Report, place: &Place, list: &List<String>) -> Capabilities {
     let names = Capability::ALL.map(Capability::name);
@@ -28,15 +22,15 @@ pub fn capabilities(report: &mut Report, place: &Place, list: &List<String>) -> 
     found
 }
 
-pub fn quantization(report: &mut Report, place: &Place, word: &str) -> Option<Arc<str>> {
-    if QUANTIZATIONS.contains(&word) {
-        return Some(word.into());
+pub fn quantization(report: &mut Report, place: &Place, word: &str) -> Option<Quantization> {
+    let found = Quantization::ALL.into_iter().find(|one| one.name() == word);
+    if found.is_none() {
+        unknown(report, place, word, &Quantization::ALL.map(Quantization::name));
     }
-    unknown(report, place, word, &QUANTIZATIONS);
-    None
+    found
 }
 
-pub fn quantizations(report: &mut Report, place: &Place, list: &List<String>) -> Vec<Arc<str>> {
+pub fn quantizations(report: &mut Report, place: &Place, list: &List<String>) -> Vec<Quantization> {
     let words = elements(list, place).into_iter();
     words
         .filter_map(|(place, word)| quantization(report, &place, word))

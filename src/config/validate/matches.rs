@@ -99,6 +99,8 @@ pub fn hides(earlier: &Route, later: &Route) -> bool {
                 .iter()
                 .any(|(same, other)| same == name && pattern.covers(other))
         })
+        && (before.tags.is_empty()
+            || (!after.tags.is_empty() && after.tags.iter().all(|tag| before.tags.contains(tag))))
         && (before.keys.is_empty()
             || (!after.keys.is_empty() && after.keys.iter().all(|key| before.keys.contains(key))))
 }

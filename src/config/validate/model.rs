@@ -114,7 +114,7 @@ fn model(
         },
         quantization: match &file.quantization {
             Some(word) => facts::quantization(report, &place.key("quantization"), word),
-            None => known.as_ref().and_then(|known| known.quantization.clone()),
+            None => known.as_ref().and_then(|known| known.quantization),
         },
         scores: facts::scores(report, &place.key("scores"), &file.scores),
     })

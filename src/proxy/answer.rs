@@ -1,0 +1,270 @@
+//! From a request's body to an answer: what it asks for, who is to be asked, and the relay that
+//! asks.
+
+use crate::body::asides::{self, Aside};
+use crate::body::messages::first_messages;
+use crate::body::needs::{self, Format};
+use crate::body::scan::{Scan, ScanError, scan};
+use crate::body::splice::apply;
+use crate::body::stream_options::asks_for_usage;
+use crate::config::snapshot::{Balance, Capability, Endpoint, Route, Snapshot, StickyBy};
+use crate::decide::{self, Ask, Decision, decide};
+use crate::error::{Failure, Reason};
+use crate::explain;
+use crate::limits::buffers::Reservation;
+use crate::proxy::admit::{AskedCall, asked};
+use crate::proxy::context::Call;
+use crate::proxy::intake::{self, Body};
+use crate::proxy::reply;
+use crate::relay::Means;
+use crate::relay::prepare::Wish;
+use crate::relay::run::{self, Job};
+use crate::routing::filter::Needs;
+use crate::routing::preferences::{self, Preferences};
+use crate::routing::sticky::hash;
+use bytes::Bytes;
+use http::HeaderName;
+use pingora_proxy::Session;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Reads the body, finds who serves it, and hands both to the relay.
+pub async fn answer(
+    session: &mut Session,
+    call: &mut Call,
+    snapshot: &Arc<Snapshot>,
+    asked_call: AskedCall,
+) -> pingora::Result<()> {
+    let AskedCall {
+        endpoint,
+        coding,
+        timeout,
+    } = asked_call;
+    let began = Instant::now();
+    let bound = timeout.map(|timeout| call.started + timeout);
+    let shared = Arc::clone(&call.shared);
+    let read = intake::read(session, coding, &snapshot.server, &shared.buffers, bound).await;
+    call.tale.waited += began.elapsed();
+    let read = match read? {
+        Ok(body) => understood(call, snapshot, body),
+        Err(failure) => Err(failure),
+    };
+    let call_for = match read {
+        Ok(understood) => understood,
+        Err(failure) => {
+            return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
+        }
+    };
+    let Understood {
+        bytes,
+        reservation,
+        scanned,
+        preferences,
+        provider_field,
+        model,
+    } = call_for;
+    let model = model.as_deref();
+    let key = call.key.clone();
+    let tokens = expected_tokens(&bytes, &scanned);
+    let ask = Ask {
+        asked: asked(session, key.as_deref()),
+        endpoint: Some(endpoint),
+        model,
+        preferences: &preferences,
+        needs: needs_of(&bytes, &scanned, tokens.0),
+        tokens,
+        drawn: (rand::random(), rand::random()),
+    };
+    let now = Instant::now();
+    let board = Arc::clone(&call.board);
+    board.observe(snapshot, |provider| shared.wires.book.is_well(provider));
+    let decided = {
+        let table = shared.measures.table();
+        let sticky = |route: &Route| sticky_key(session, call, route, &bytes);
+        let decided = decide(snapshot, &board, &table, &ask, sticky, now);
+        if explain::is_asked(ask.asked.headers) {
+            let explained = explain::permitted(key.as_deref()).and_then(|()| {
+                let decision = decided?;
+                Ok(explain::explain(&decision, &board, &table, &ask, now).to_json())
+            });
+            drop(table);
+            return match explained {
+                Ok(explained) => reply::json(session, 200, explained, &mut call.tale).await,
+                Err(failure) => {
+                    reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await
+                }
+            };
+        }
+        decided
+    };
+    let Decision {
+        route,
+        plan,
+        sticky,
+    } = match decided {
+        Ok(decision) => decision,
+        Err(failure) => {
+            return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
+        }
+    };
+    call.tale.route = Some(Arc::clone(&route.name));
+    for one in &plan.excluded {
+        let provider = Arc::clone(&one.candidate.target.provider.name);
+        call.tale.left_out.push((provider, one.why.label()));
+        let counter = &shared.metrics.excluded;
+        counter
+            .with_label_values(&[&*route.name, one.why.label()])
+            .inc();
+    }
+    if plan.steps.is_empty() {
+        let failure = decide::refusal(&plan, route, Some(endpoint));
+        return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
+    }
+    let head = session.downstream_session.req_header();
+    let query = head.uri.query().map(str::to_owned);
+    let deadline = call.started + route.timeouts.deadline;
+    let asks_usage = scanned.stream && asks_for_usage(&bytes, &scanned);
+    let mut retry = route.retry.clone();
+    // Whoever names other models wants them for whatever one of them will not do.
+    retry.causes.content_filter |= !preferences.models.is_empty() && !retry.causes.is_empty();
+    let rules = key.as_ref().map(|key| &key.rules);
+    let job = Job {
+        route,
+        steps: &plan.steps,
+        excluded: &plan.excluded,
+        retry: &retry,
+        wish: Wish {
+            provider_field: provider_field.as_deref(),
+            key: rules,
+            preferences: &preferences,
+        },
+        endpoint,
+        providers: &snapshot.providers,
+        below: endpoint.path(),
+        query: query.as_deref(),
+        body: bytes,
+        reservation: Some(reservation),
+        scan: &scanned,
+        asks_usage,
+        tokens: tokens.0.saturating_add(tokens.1),
+        prompt: tokens.0,
+        sticky: (route.balance == Balance::Sticky).then_some(sticky),
+        started: call.started,
+        deadline: bound.map_or(deadline, |bound| bound.min(deadline)),
+        bound,
+    };
+    let means = Means {
+        wires: &shared.wires,
+        board: &board,
+        budget: &shared.retry_budget,
+        metrics: &shared.metrics,
+    };
+    run::run(means, session, job, &mut call.tale).await
+}
+
+/// A body, and what its caller wants by it.
+struct Understood {
+    /// Without what is said to the gateway alone.
+    bytes: Bytes,
+    reservation: Reservation,
+    scanned: Scan,
+    preferences: Preferences,
+    /// The `provider` object as it was written.
+    provider_field: Option<Bytes>,
+    /// Without its suffix.
+    model: Option<String>,
+}
+
+fn understood(call: &mut Call, snapshot: &Snapshot, body: Body) -> Result<Understood, Failure> {
+    let Body {
+        mut bytes,
+        mut reservation,
+    } = body;
+    call.tale.bytes_in = bytes.len() as u64;
+    let mut scanned = scan(&bytes).map_err(|error| bad_body(&error))?;
+    call.tale.stream = scanned.stream;
+    let asked = scanned.model.as_ref().map(|model| model.text.clone());
+    call.tale.asked.clone_from(&asked);
+    let (mut preferences, mut provider_field) = (Preferences::default(), None);
+    if !scanned.asides.is_empty() {
+        preferences = preferences::read(&bytes, &scanned)?;
+        let provider = scanned.asides.get(Aside::Provider);
+        let provider = provider.and_then(|member| bytes.get(member.value.clone()));
+        provider_field = provider.map(Bytes::copy_from_slice);
+        // What is left is a body of its own, and for a moment both are held.
+        let buffers = &call.shared.buffers;
+        let own = Reservation::new(buffers, bytes.len()).ok_or_else(intake::overloaded)?;
+        bytes = apply(&bytes, asides::cut(&bytes, &scanned, &Aside::ALL)).joined();
+        reservation = own;
+        scanned = scan(&bytes).map_err(|error| bad_body(&error))?;
+    }
+    let model = asked.map(|asked| {
+        let (model, by) = decide::without_suffix(snapshot, &asked);
+        preferences = std::mem::take(&mut preferences).with_suffix(by);
+        model.to_owned()
+    });
+    Ok(Understood {
+        bytes,
+        reservation,
+        scanned,
+        preferences,
+        provider_field,
+        model,
+    })
+}
+
+/// What whoever serves it has to be able to do.
+fn needs_of(body: &[u8], scan: &Scan, prompt: u64) -> Needs {
+    let top = needs::needs(body, scan);
+    let parts = needs::parts(body, scan);
+    let needed = [
+        (Capability::Tools, top.tools),
+        (Capability::ResponseFormat, top.format != Format::Text),
+        (Capability::Vision, parts.images),
+    ];
+    let capabilities = needed.into_iter().filter(|(_, needed)| *needed);
+    // Pictures and sound are many bytes and few tokens.
+    let is_text = !parts.images && !parts.audio;
+    Needs {
+        capabilities: capabilities.map(|(one, _)| one).collect(),
+        prompt: if is_text { prompt } else { 0 },
+    }
+}
+
+/// What the call may use, in and out: four bytes a token, and what it allows the answer.
+fn expected_tokens(body: &[u8], scan: &Scan) -> (u64, u64) {
+    /// Where the call says nothing.
+    const USUAL: u64 = 500;
+    /// Whatever it says: no answer is longer, and a lie must not fill a limit.
+    const MOST: u64 = 100_000;
+    let allowed = scan
+        .limit
+        .clone()
+        .and_then(|span| std::str::from_utf8(body.get(span)?).ok()?.parse().ok());
+    (body.len() as u64 / 4, allowed.unwrap_or(USUAL).min(MOST))
+}
+
+/// What keeps a caller's calls at one target: the first of the route's list that this call has.
+pub fn sticky_key(session: &Session, call: &Call, route: &Route, body: &[u8]) -> u64 {
+    if route.balance != Balance::Sticky {
+        return 0;
+    }
+    let headers = &session.downstream_session.req_header().headers;
+    let header = |name: &HeaderName| headers.get(name).map(|value| hash(value.as_bytes()));
+    let found = route.sticky.iter().find_map(|by| match by {
+        StickyBy::Session => header(&HeaderName::from_static("x-overspill-session")),
+        StickyBy::Header(name) => header(name),
+        StickyBy::Key => call.tale.key.as_ref().map(|key| hash(key.as_bytes())),
+        StickyBy::Message => first_messages(body).map(hash),
+    });
+    // Nothing to hold on to: anywhere, but evenly.
+    found.unwrap_or_else(|| hash(call.tale.request_id.as_bytes()))
+}
+
+fn bad_body(error: &ScanError) -> Failure {
+    if error.is_about_model() {
+        Failure::new(Reason::CallerBadModel, error.to_string()).param("model")
+    } else {
+        Failure::new(Reason::CallerBadJson, error.to_string())
+    }
+}
