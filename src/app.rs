@@ -13,6 +13,7 @@ use crate::jobs::stage::Stage;
 use crate::jobs::upgrade::{self, Inherited, Table};
 use crate::limits::buffers::Buffers;
 use crate::limits::retry_budget::{self, RetryBudget};
+use crate::measure::{Measures, configured};
 use crate::proxy::door::Door;
 use crate::proxy::service::Gateway;
 use crate::proxy::shared::{Current, Shared};
@@ -119,6 +120,7 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
         checks: Checks::new(Arc::clone(&shared.wires.book)),
         stage: Arc::clone(&stage),
         reloader,
+        measures: Arc::clone(&shared.measures),
         listen: settings.listen.iter().map(|one| one.address).collect(),
     };
     let mut keeper = background_service("keeper", keeper);
@@ -147,11 +149,14 @@ fn share(snapshot: Snapshot, metrics: Arc<Metrics>) -> Result<Arc<Shared>, Strin
     let pool = POOL * threads(snapshot.server.threads);
     let now = Instant::now();
     let budget = retry_budget::Settings::of_share(snapshot.server.retry_budget);
+    let measures = Measures::new(now);
+    measures.follow(configured::pairs(&snapshot));
     Ok(Arc::new(Shared {
         wires: Wires::new(Arc::new(Book::new(&snapshot.providers)), pool),
         buffers: Buffers::within(snapshot.server.buffers, snapshot.server.max_body),
         metrics,
         access,
+        measures: Arc::new(measures),
         retry_budget: RetryBudget::new(now, budget),
         current: ArcSwap::from_pointee(Current::new(Arc::new(snapshot), &Board::default(), now)),
     }))

@@ -27,6 +27,7 @@ pub mod sse;
 pub mod access;
 pub mod health;
 pub mod limits;
+pub mod measure;
 
 pub mod decide;
 pub mod store;

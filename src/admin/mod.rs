@@ -1,6 +1,7 @@
 //! The admin port: health, metrics and the configuration. Never on the data port.
 
 mod config;
+mod measures;
 mod targets;
 
 use crate::jobs::reload::Reloader;
@@ -29,7 +30,7 @@ impl ServeHttp for Admin {
         let reads = matches!(head.method, Method::GET | Method::HEAD);
         match path {
             "/health/live" | "/livez" | "/health/ready" | "/readyz" | "/metrics"
-            | "/api/config" | "/api/targets"
+            | "/api/config" | "/api/targets" | "/api/measures"
                 if !reads =>
             {
                 not_allowed("GET")
@@ -46,6 +47,10 @@ impl ServeHttp for Admin {
             "/api/config" => config::show(&self.reloader).await,
             "/api/reload" => config::reload(&self.reloader).await,
             "/api/targets" => self.targets(),
+            "/api/measures" => {
+                let measures = &self.shared.measures;
+                measures::show(head.uri.query(), || measures.exact(Instant::now()))
+            }
             _ if path.starts_with("/api/targets/") && head.method != Method::POST => {
                 not_allowed("POST")
             }

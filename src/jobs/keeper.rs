@@ -3,13 +3,14 @@
 use crate::jobs::reload::{Reloader, Trigger};
 use crate::jobs::stage::Stage;
 use crate::jobs::stamp::Stamps;
+use crate::measure::Measures;
 use crate::upstream::checks::Checks;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
@@ -20,6 +21,8 @@ const KNOCK: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(1);
 /// Whoever writes a file may not be done: it is read once it has rested this long.
 const REST: Duration = Duration::from_millis(100);
+/// How old the numbers that routing reads may be.
+const MEASURE: Duration = Duration::from_secs(1);
 
 pub struct Keeper {
     pub stage: Arc<Stage>,
@@ -27,6 +30,7 @@ pub struct Keeper {
     pub listen: Vec<SocketAddr>,
     /// Of the providers' addresses: a service of their own would cost a thread more.
     pub checks: Checks,
+    pub measures: Arc<Measures>,
 }
 
 #[async_trait]
@@ -46,6 +50,7 @@ impl BackgroundService for Keeper {
         tokio::select! {
             () = self.checks.run() => {}
             () = self.follow(hangup) => {}
+            () = self.measure() => {}
         }
     }
 }
@@ -59,6 +64,14 @@ impl Keeper {
                 () = self.changed() => Trigger::File,
             };
             self.reloader.reload(trigger).await;
+        }
+    }
+
+    /// Makes numbers of what was measured, so that no request has to.
+    async fn measure(&self) {
+        loop {
+            sleep(MEASURE).await;
+            self.measures.renew(Instant::now());
         }
     }
 

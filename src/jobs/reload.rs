@@ -6,6 +6,7 @@ use crate::config::snapshot::Snapshot;
 use crate::jobs::certificate::Certificate;
 use crate::jobs::stamp::Stamps;
 use crate::limits::retry_budget;
+use crate::measure::configured;
 use crate::proxy::shared::{Current, Shared};
 use crate::telemetry::diagnostics::Level;
 use crate::telemetry::metrics::{REFUSED, TAKEN};
@@ -151,6 +152,7 @@ impl Reloader {
         shared.buffers.resize(server.buffers, server.max_body);
         let budget = retry_budget::Settings::of_share(server.retry_budget);
         shared.retry_budget.configure(budget);
+        shared.measures.follow(configured::pairs(&snapshot));
         self.level.follow(&snapshot.log);
         let before = shared.current.load();
         let current = Current::new(Arc::new(snapshot), &before.board, Instant::now());

@@ -220,7 +220,7 @@ fn after_a_flood_the_draw_stays_even_and_the_window_becomes_exact_again() {
     let table = measures.exact(start + seconds(200));
     let fast = get(&table, Metric::Otpr, Stat::P90, Window::FiveMinutes);
     assert_eq!(fast, Some(1000.0));
-    // A hundred of the flood's last second are left, and are not outweighed by what was kept whole.
+    // A quarter of the flood is left: what was kept whole since does not outweigh it.
     let at = start + seconds(300) + Duration::from_millis(15_000);
     measures.feed("p", "m", stream(10), at);
     let table = measures.exact(at);

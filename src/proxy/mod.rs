@@ -5,6 +5,7 @@ mod answer;
 pub mod context;
 pub mod door;
 pub mod intake;
+pub mod measured;
 pub mod models;
 pub mod passthrough;
 pub mod reply;

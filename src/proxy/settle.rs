@@ -2,6 +2,7 @@
 
 use crate::error::Reason;
 use crate::proxy::context::Call;
+use crate::proxy::measured;
 use crate::store::record::Record;
 use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Instant;
 pub fn settle(call: &mut Call, now: Instant) {
     let record = Arc::new(record(call, now));
     count(&call.shared.metrics, &record);
+    measured::feed(&call.shared.measures, &record, now);
     if call.snapshot.log.level >= tracing::Level::INFO {
         call.shared.access.write(&record);
     }

@@ -4,6 +4,7 @@ use crate::config::snapshot::Snapshot;
 use crate::health::board::Board;
 use crate::limits::buffers::Buffers;
 use crate::limits::retry_budget::RetryBudget;
+use crate::measure::Measures;
 use crate::relay::Wires;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
@@ -31,5 +32,6 @@ pub struct Shared {
     pub wires: Wires,
     pub buffers: Arc<Buffers>,
     pub metrics: Arc<Metrics>,
+    pub measures: Arc<Measures>,
     pub access: AccessLog,
 }

@@ -42,6 +42,7 @@ mod layers;
 mod leaving;
 mod left_out;
 mod limits;
+mod measures;
 mod models;
 mod odd_bytes;
 mod outbound;
