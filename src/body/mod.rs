@@ -17,4 +17,6 @@ mod string;
 mod walk;
 
 #[cfg(test)]
+mod cut_properties;
+#[cfg(test)]
 mod properties;

@@ -157,7 +157,7 @@ fn agrees_with_serde(body: &[u8]) {
 }
 
 /// The top-level fields as serde_json sees them, duplicates and spellings kept.
-fn entries(body: &[u8]) -> Option<Vec<(String, String)>> {
+pub(super) fn entries(body: &[u8]) -> Option<Vec<(String, String)>> {
     serde_json::from_slice::<Entries>(body)
         .ok()
         .map(|entries| entries.0)
@@ -236,7 +236,7 @@ fn token() -> impl Strategy<Value = String> {
 }
 
 /// A JSON object with all the freedom of spelling that JSON gives.
-fn object() -> impl Strategy<Value = String> {
+pub(super) fn object() -> impl Strategy<Value = String> {
     let field = (key(), space(), space(), value(), space(), space())
         .prop_map(|(key, a, b, value, c, d)| format!("{d}{key}{a}:{b}{value}{c}"));
     (space(), space(), vec(field, 0..8), space())
@@ -248,6 +248,7 @@ fn key() -> impl Strategy<Value = String> {
         3 => prop::sample::select(vec![
             r#""model""#, r#""mod\u0065l""#, r#""\u006Dodel""#, r#""stream""#, r#""str\u0065am""#,
             r#""Model""#, r#""model ""#, r#""models""#, r#""\\model""#, r#""zz""#,
+            r#""provider""#, r#""pr\u006fvider""#, r#""route""#, r#""stream_options""#,
         ])
         .prop_map(str::to_owned),
         4 => string(),
@@ -259,7 +260,7 @@ fn value() -> impl Strategy<Value = String> {
         4 => string(),
         2 => prop::sample::select(vec![
             "true", "false", "null", "0", "-0", "1.0", "1e400", "12345678901234567890", "1E+2",
-            "\"\"", r#""deepseek/deepseek-v3.2""#, r#""\ud83d\ude00""#,
+            "\"\"", "\"fallback\"", r#""deepseek/deepseek-v3.2""#, r#""\ud83d\ude00""#,
         ])
         .prop_map(str::to_owned),
     ];
