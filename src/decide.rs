@@ -16,8 +16,8 @@ use std::time::Instant;
 
 /// A request, as far as it matters to who serves it.
 #[derive(Clone, Copy)]
-pub struct Ask<'a> {
-    pub asked: Asked<'a>,
+pub struct Ask<'h, 'a> {
+    pub asked: Asked<'h>,
     /// None: any.
     pub endpoint: Option<Endpoint>,
     /// None where a path says it all.
@@ -53,7 +53,7 @@ pub fn decide<'r>(
     snapshot: &'r Snapshot,
     board: &Board,
     table: &Table,
-    ask: &Ask<'r>,
+    ask: &Ask<'_, 'r>,
     sticky: impl FnOnce(&Route) -> u64,
     now: Instant,
 ) -> Result<Decision<'r>, Failure> {
@@ -61,7 +61,10 @@ pub fn decide<'r>(
     let (route, legs) = legs(snapshot, ask)?;
     let sticky = sticky(route);
     let made = |prompt: u64| {
-        let needs = Needs { prompt, ..ask.needs };
+        let needs = Needs {
+            prompt,
+            ..ask.needs
+        };
         let asking = Asking {
             endpoint: ask.endpoint,
             wants: Wants {
@@ -72,15 +75,20 @@ pub fn decide<'r>(
             prefer: key.map_or(&[], |key| &key.prefer),
         };
         let figures = |provider: &str, model: &str| table.of(provider, model);
-        plan(&legs, &asking, figures, |route, tier, entered, permitted| {
-            let asker = Asker {
-                balance: route.balance,
-                sticky,
-                tokens: ask.tokens,
-                drawn: ask.drawn,
-            };
-            choose::order(board, tier, entered, permitted, &asker, now)
-        })
+        plan(
+            &legs,
+            &asking,
+            figures,
+            |route, tier, entered, permitted| {
+                let asker = Asker {
+                    balance: route.balance,
+                    sticky,
+                    tokens: ask.tokens,
+                    drawn: ask.drawn,
+                };
+                choose::order(board, tier, entered, permitted, &asker, now)
+            },
+        )
     };
     let mut plan = made(ask.needs.prompt);
     if plan.steps.is_empty() && is_about_context(&plan) {
@@ -107,7 +115,7 @@ fn is_about_context(plan: &Plan<'_>) -> bool {
 /// The asked model, then the caller's own list, else the route's.
 fn legs<'r>(
     snapshot: &'r Snapshot,
-    ask: &Ask<'r>,
+    ask: &Ask<'_, 'r>,
 ) -> Result<(&'r Arc<Route>, Vec<Leg<'r>>), Failure> {
     let key = ask.asked.key;
     let listed = &ask.preferences.models;
@@ -207,7 +215,12 @@ pub fn refusal(plan: &Plan<'_>, route: &Route, endpoint: Option<Endpoint>) -> Fa
     let mut message = String::from("no target may serve this request: ");
     for (at, one) in plan.excluded.iter().enumerate() {
         let provider = &one.candidate.target.provider.name;
-        let _ = write!(message, "{}{provider}: {}", if at == 0 { "" } else { "; " }, one.why);
+        let _ = write!(
+            message,
+            "{}{provider}: {}",
+            if at == 0 { "" } else { "; " },
+            one.why
+        );
     }
     Failure::new(reason, message)
 }

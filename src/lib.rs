@@ -30,6 +30,7 @@ pub mod limits;
 pub mod measure;
 
 pub mod decide;
+pub mod explain;
 pub mod store;
 pub mod telemetry;
 

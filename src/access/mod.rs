@@ -48,6 +48,7 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::snapshot::Rules;
     use http::HeaderValue;
     use std::collections::HashMap;
 
@@ -55,6 +56,9 @@ mod tests {
         let key = Key {
             name: "mobile".into(),
             models: Vec::new(),
+            rules: Rules::default(),
+            prefer: vec![],
+            explain: false,
         };
         let digest: [u8; 32] = Sha256::digest(b"sk-right").into();
         Keys::Known(HashMap::from([(digest, Arc::new(key))]))

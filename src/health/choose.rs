@@ -47,7 +47,8 @@ pub fn order(
     }
     let is_free = |index: usize| {
         tier.candidates.get(index).is_some_and(|candidate| {
-            permitted(index) && bar(board, &candidate.target, now, asker.all_tokens(), false).is_none()
+            permitted(index)
+                && bar(board, &candidate.target, now, asker.all_tokens(), false).is_none()
         })
     };
     let turn = if entered {
@@ -190,13 +191,12 @@ mod tests {
                     turn.wrapping_mul(0x9e37_79b9_7f4a_7c15)
                 },
                 tokens: (1000, 1000),
-                endpoint: None,
                 drawn: (
                     turn.wrapping_mul(0x9e37_79b9_7f4a_7c15),
                     turn.wrapping_mul(0x2545_f491_4f6c_dd1d),
                 ),
             };
-            match order(board, tier, true, &asker, now) {
+            match order(board, tier, true, &|_| true, &asker, now) {
                 Order::From(first) => counts[first] += 1,
                 Order::Ranked(places) => counts[places[0]] += 1,
             }

@@ -3,26 +3,18 @@
 
 use crate::access;
 use crate::body::inflate::Coding;
-use crate::body::messages::first_messages;
-use crate::body::scan::{Scan, ScanError, scan};
-use crate::body::stream_options::asks_for_usage;
-use crate::config::snapshot::{Balance, Endpoint, Key, Mode, Route, Served, Snapshot, StickyBy};
+use crate::config::snapshot::{Endpoint, Key, Mode, Route, Snapshot};
+use crate::decide::shown;
 use crate::error::{Failure, Reason};
-use crate::health::choose::{self, Asker};
 use crate::proxy::context::Call;
-use crate::proxy::intake::{self, Body};
 use crate::proxy::passthrough::Refused;
-use crate::proxy::{models, passthrough, reply};
-use crate::relay::Means;
-use crate::relay::run::{self, Job};
-use crate::routing::plan::plan;
-use crate::routing::sticky::hash;
+use crate::proxy::{answer, intake, models, passthrough, reply};
 use crate::routing::table::{self, Asked, Known};
 use crate::upstream::headers::REQUEST_ID;
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, Method, header};
 use pingora_proxy::Session;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Answers the request, or leaves it to Pingora's own phases (`Ok(false)`).
 pub async fn admit(session: &mut Session, call: &mut Call) -> pingora::Result<bool> {

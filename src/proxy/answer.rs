@@ -7,7 +7,7 @@ use crate::body::needs::{self, Format};
 use crate::body::scan::{Scan, ScanError, scan};
 use crate::body::splice::apply;
 use crate::body::stream_options::asks_for_usage;
-use crate::config::snapshot::{Balance, Capability, Endpoint, Route, Snapshot, StickyBy};
+use crate::config::snapshot::{Balance, Capability, Route, Snapshot, StickyBy};
 use crate::decide::{self, Ask, Decision, decide};
 use crate::error::{Failure, Reason};
 use crate::explain;

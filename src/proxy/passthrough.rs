@@ -1,11 +1,8 @@
 //! Routes that stream through: any method, any body, upgrades. They take Pingora's own phases,
 //! with the same choice of target and the same rewriting as a call.
 
+use crate::config::snapshot::{Auth, Key, Route, Target};
 use crate::decide;
-use crate::routing::filter::{Needs, Wants};
-use crate::routing::plan::{Asking, Leg, plan};
-use crate::routing::preferences::Preferences;
-use crate::config::snapshot::{Key, Auth, Route, Target};
 use crate::dialect::openai::error::meaning;
 use crate::dialect::redact::redact;
 use crate::error::{Failure, Reason};
@@ -16,6 +13,9 @@ use crate::proxy::context::{Call, Passthrough};
 use crate::proxy::reply;
 use crate::relay::bars::Bars;
 use crate::relay::deliver;
+use crate::routing::filter::{Needs, Wants};
+use crate::routing::plan::{Asking, Leg, plan};
+use crate::routing::preferences::Preferences;
 use crate::routing::table;
 use crate::telemetry::tale::Attempt;
 use crate::upstream::rewrite;
@@ -131,9 +131,12 @@ fn take_turn(
         prefer: key.map_or(&[], |key| &key.prefer),
     };
     // Nothing is measured of what is not read.
-    let plan = plan(&[leg], &asking, |_, _| None, |_, tier, entered, permitted| {
-        order(&board, tier, entered, permitted, &asker, now)
-    });
+    let plan = plan(
+        &[leg],
+        &asking,
+        |_, _| None,
+        |_, tier, entered, permitted| order(&board, tier, entered, permitted, &asker, now),
+    );
     if plan.steps.is_empty() {
         return Err(decide::refusal(&plan, route, None).into());
     }

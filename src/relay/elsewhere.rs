@@ -209,8 +209,9 @@ impl<'j> Search<'_, 'j> {
         self.position.tries += 1;
         metrics.maybe_billed_twice.inc();
         let deadline = job.bound.unwrap_or(now + NO_DEADLINE);
-        let (request, _) =
-            prepare::request(wires, session, job, step, grant.key, tale, variant, deadline);
+        let (request, _) = prepare::request(
+            wires, session, job, step, grant.key, tale, variant, deadline,
+        );
         let attempt = pin!(attempt::open(wires, request, pump));
         let opened = line.company(session, tale, attempt).await;
         let began = now;

@@ -128,13 +128,7 @@ pub fn body(job: &Job<'_>, step: &Step<'_>, asks_usage: bool, tale: &Tale) -> Pi
     } else {
         Vec::new()
     };
-    splice::set_fields(
-        &job.body,
-        job.scan,
-        &candidate.upstream_json,
-        &set,
-        edits,
-    )
+    splice::set_fields(&job.body, job.scan, &candidate.upstream_json, &set, edits)
 }
 
 /// What is set whatever the caller wrote: the target's options, and for a provider that routes for

@@ -227,10 +227,7 @@ pub async fn run(
         if grant.failed(now, &failed.happened) {
             tracing::warn!("target {} is given up for now", step.candidate.target.id);
         }
-        let attempts_left = job
-            .retry
-            .attempts
-            .saturating_sub(climb.position.tries);
+        let attempts_left = job.retry.attempts.saturating_sub(climb.position.tries);
         let rotates = may_rotate(&failed.happened)
             && !job.retry.causes.is_empty()
             && attempts_left > 0

@@ -63,14 +63,20 @@ pub enum Exclusion {
     /// It cannot do what the request needs, or, where that was asked for, is not known to.
     Capability(Capability),
     /// The prompt does not fit, as far as that can be told beforehand.
-    Context { has: u64, needs: u64 },
+    Context {
+        has: u64,
+        needs: u64,
+    },
     Ignored(Whose),
     NotInOnly(Whose),
     NotInOrder,
     /// Another is asked first, and the request wants no fallback.
     NoFallback,
     /// Outside of what `require` asks for. None: not known.
-    Measured { bound: Bound, value: Option<f64> },
+    Measured {
+        bound: Bound,
+        value: Option<f64>,
+    },
 }
 
 impl Exclusion {
@@ -160,7 +166,11 @@ impl fmt::Display for Exclusion {
                 whose.name()
             ),
             Exclusion::Capability(one) => {
-                write!(f, "the request needs {}, which it is not known for", one.name())
+                write!(
+                    f,
+                    "the request needs {}, which it is not known for",
+                    one.name()
+                )
             }
             Exclusion::Context { has, needs } => write!(
                 f,
@@ -273,26 +283,33 @@ fn over(candidate: &Candidate, cap: Cap, whose: Whose) -> Option<Exclusion> {
     .into_iter()
     .find_map(|(part, cap, price)| {
         let cap = cap?;
-        price.is_none_or(|price| price > cap).then_some(Exclusion::Price {
-            part,
-            price,
-            cap,
-            whose,
-        })
+        price
+            .is_none_or(|price| price > cap)
+            .then_some(Exclusion::Price {
+                part,
+                price,
+                cap,
+                whose,
+            })
     })
 }
 
 fn by_preferences(candidate: &Candidate, preferences: &Preferences) -> Option<Exclusion> {
     let provider = &candidate.target.provider;
     let names = [&*provider.name, &*provider.vendor];
-    let named = preferences.excludes(&names).map(|exclusion| match exclusion {
-        preferences::Exclusion::Ignored => Exclusion::Ignored(Whose::Request),
-        preferences::Exclusion::NotInOnly => Exclusion::NotInOnly(Whose::Request),
-        preferences::Exclusion::NotInOrder => Exclusion::NotInOrder,
-    });
+    let named = preferences
+        .excludes(&names)
+        .map(|exclusion| match exclusion {
+            preferences::Exclusion::Ignored => Exclusion::Ignored(Whose::Request),
+            preferences::Exclusion::NotInOnly => Exclusion::NotInOnly(Whose::Request),
+            preferences::Exclusion::NotInOrder => Exclusion::NotInOrder,
+        });
     let quantization = || {
         let allowed = &preferences.quantizations;
-        let own = candidate.facts.quantization.unwrap_or(Quantization::Unknown);
+        let own = candidate
+            .facts
+            .quantization
+            .unwrap_or(Quantization::Unknown);
         (!allowed.is_empty() && !allowed.contains(&own))
             .then_some(Exclusion::Quantization(Whose::Request))
     };

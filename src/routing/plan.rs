@@ -171,7 +171,8 @@ fn add<'r, 'f>(
         }
         let order = if route.balance == Balance::Ranked {
             Order::Ranked(ranked(route, tier, &permitted, |candidate| {
-                figures(&candidate.target.provider.name, label_of(candidate))
+                let label = served.model.as_ref().unwrap_or(&candidate.upstream_model);
+                figures(&candidate.target.provider.name, label)
             }))
         } else {
             order(route, tier, entered, &|place| permitted.has(place))
@@ -234,7 +235,10 @@ fn ranked<'f>(
     let mut all: Vec<_> = candidates
         .filter(|(place, _)| permitted.has(*place))
         .map(|(place, candidate)| {
-            (place, rank::keys(candidate, figures(candidate), &route.order))
+            (
+                place,
+                rank::keys(candidate, figures(candidate), &route.order),
+            )
         })
         .collect();
     all.sort_by(|(_, one), (_, other)| rank::compare_all(&route.order, one, other));
@@ -281,8 +285,7 @@ fn reorder<'r, 'f>(
                 .then(|| figures(&provider.name, step.label))
                 .flatten();
             let route = legs.get(leg).map(|leg| leg.route);
-            let position =
-                |list: &[Arc<str>]| list.iter().position(|name| *name == provider.name);
+            let position = |list: &[Arc<str>]| list.iter().position(|name| *name == provider.name);
             let (by, place) = preferences
                 .place(&[&*provider.name, &*provider.vendor])
                 .map(|place| (0, place))
@@ -293,8 +296,7 @@ fn reorder<'r, 'f>(
                 leg: if apart { leg } else { 0 },
                 by,
                 place,
-                slow: !is_fast
-                    && !rank::is_fast_enough(step.candidate, measured, preferences),
+                slow: !is_fast && !rank::is_fast_enough(step.candidate, measured, preferences),
             };
             let key = preferences
                 .sort

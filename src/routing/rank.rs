@@ -57,9 +57,10 @@ pub fn sort_key(
     let measured = |metric| value(candidate, figures, metric, Stat::Median, window);
     match by {
         preferences::By::Price => {
-            let prices = candidate.facts.dollars.map(|one| {
-                one.input.billionths() as f64 + one.output.billionths() as f64
-            });
+            let prices = candidate
+                .facts
+                .dollars
+                .map(|one| one.input.billionths() as f64 + one.output.billionths() as f64);
             (Metric::InputPrice, prices)
         }
         preferences::By::Throughput => (Metric::Otps, measured(Metric::Otps)),

@@ -57,9 +57,8 @@ fn holds(conditions: &Match, asked: Asked<'_>) -> bool {
                 .iter()
                 .any(|value| value.to_str().is_ok_and(|value| pattern.matches(value)))
         })
-        && (conditions.tags.is_empty() || tags(asked.headers).any(|tag| {
-            conditions.tags.iter().any(|known| **known == *tag)
-        }))
+        && (conditions.tags.is_empty()
+            || tags(asked.headers).any(|tag| conditions.tags.iter().any(|known| **known == *tag)))
         && (conditions.keys.is_empty()
             || asked
                 .key

@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 10] = [
     &["config", "catalog"],
     &["body", "sse", "dialect", "routing", "failover", "pricing"],
     &["access", "limits", "health", "measure"],
-    &["store", "telemetry"],
+    &["store", "telemetry", "decide", "explain"],
     &["proxy::reply"],
     &["upstream", "relay"],
     &["proxy", "admin", "jobs", "simulate", "mock"],
@@ -36,11 +36,13 @@ const EXCEPTIONS: [Exception; 1] = [Exception {
 const PURE: [&str; 6] = ["body", "sse", "dialect", "routing", "failover", "pricing"];
 /// Live state takes `now` as an argument, and so does the part of the relay that can be driven
 /// without sockets.
-const CLOCKLESS: [&str; 8] = [
+const CLOCKLESS: [&str; 10] = [
     "access",
     "limits",
     "health",
     "measure",
+    "decide",
+    "explain",
     "relay::commit",
     "relay::patience",
     "relay::pump",

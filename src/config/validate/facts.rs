@@ -25,7 +25,12 @@ pub fn capabilities(report: &mut Report, place: &Place, list: &List<String>) -> 
 pub fn quantization(report: &mut Report, place: &Place, word: &str) -> Option<Quantization> {
     let found = Quantization::ALL.into_iter().find(|one| one.name() == word);
     if found.is_none() {
-        unknown(report, place, word, &Quantization::ALL.map(Quantization::name));
+        unknown(
+            report,
+            place,
+            word,
+            &Quantization::ALL.map(Quantization::name),
+        );
     }
     found
 }
