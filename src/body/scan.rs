@@ -23,7 +23,7 @@ pub struct Scan {
     pub stream_options: Option<Range<usize>>,
     /// The value of the last top-level `max_tokens` or `max_completion_tokens`.
     pub limit: Option<Range<usize>>,
-    /// The value of the last top-level `usage`, which answers have.
+    /// The value of the last top-level `usage`, as answers call it in whichever dialect.
     pub usage: Option<Range<usize>>,
     /// There may be more than one answer: by `n`, or by several prompts.
     pub several: bool,
@@ -71,7 +71,7 @@ pub fn scan(body: &[u8]) -> Result<Scan, ScanError> {
             "stream" => stream = body.get(field.value) == Some(b"true"),
             "stream_options" => stream_options = Some(field.value),
             "max_tokens" | "max_completion_tokens" => limit = Some(field.value),
-            "usage" => usage = Some(field.value),
+            "usage" | "usageMetadata" => usage = Some(field.value),
             "n" => several |= !matches!(body.get(field.value), Some(b"1" | b"null")),
             "prompt" => several |= body.get(field.value).is_some_and(is_list_of_prompts),
             "messages" | "input" => demands.conversation = Some(field.value),

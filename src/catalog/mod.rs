@@ -1,9 +1,13 @@
 //! What is known of the providers by name: data, embedded, read once. An operator's own file
 //! overrides any of it.
 
+mod price;
+
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+
+pub use price::KnownPrice;
 
 static CATALOG: LazyLock<Catalog> =
     LazyLock::new(|| serde_yaml::from_str(include_str!("providers.yaml")).unwrap_or_default());
@@ -16,9 +20,9 @@ pub fn catalog() -> &'static Catalog {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalog {
-    /// The day all prices here were read.
+    /// The day the prices here were read, unless one says another,
     pub priced: String,
-    /// The currency of all prices here.
+    /// and their currency, likewise.
     pub currency: String,
     pub providers: BTreeMap<String, Known>,
 }
@@ -100,8 +104,7 @@ pub struct KnownModel {
     /// The provider's own name.
     pub name: String,
     pub context: Option<u64>,
-    /// Input and output, per million tokens.
-    pub price: Option<(f64, f64)>,
+    pub price: Option<KnownPrice>,
     /// The model that really answers, where it is another.
     pub served_as: Option<String>,
 }
@@ -115,6 +118,7 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::date::Date;
 
     const CANONICAL: [&str; 8] = [
         "deepseek/deepseek-r1",
@@ -158,6 +162,19 @@ mod tests {
         for name in ["siliconflow", "openrouter"] {
             let models: Vec<&String> = catalog().get(name).unwrap().models.keys().collect();
             assert_eq!(models, CANONICAL, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_price_is_in_a_currency_that_has_a_rate_and_of_a_day() {
+        let catalog = catalog();
+        let models = catalog.providers.values().flat_map(|known| &known.models);
+        for (id, model) in models {
+            let Some(price) = &model.price else { continue };
+            let currency = price.currency.as_deref().unwrap_or(&catalog.currency);
+            assert!(["USD", "CNY"].contains(&currency), "{id}: {currency}");
+            let date = price.date.as_deref().unwrap_or(&catalog.priced);
+            assert!(Date::parse(date).is_some(), "{id}: {date}");
         }
     }
 

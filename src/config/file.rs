@@ -6,6 +6,7 @@
 mod provider;
 mod rules;
 
+use crate::config::money::Rate;
 use crate::config::secret::Secret;
 use crate::config::shape::{List, OneOrMany, Ordered};
 use crate::config::units::{Percent, Size, Time, TimeRange};
@@ -13,7 +14,7 @@ use crate::config::words::{Cause, Pause, SocketAddress};
 use serde::Deserialize;
 
 pub use crate::config::file::provider::{
-    Address, Auth, Breaker, Currency, Driver, Health, Limits, Model, Price, Provider, ProviderTls,
+    Address, Auth, Breaker, Driver, Health, Limits, Model, Price, Provider, ProviderTls,
 };
 pub use crate::config::file::rules::{Bound, By, Cap, Collection, Data};
 
@@ -27,6 +28,14 @@ pub struct File {
     pub keys: List<Key>,
     pub auth: Option<Access>,
     pub log: Log,
+    pub currencies: Ordered<Currency>,
+}
+
+/// Also written as `from_usd` alone.
+#[derive(Debug, Default)]
+pub struct Currency {
+    pub from_usd: Option<Rate>,
+    pub to_usd: Option<Rate>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,7 +2,8 @@
 
 mod upstream;
 
-use crate::config::file::{Admin, Auth, Listen, ListenTls, Model, Price};
+use crate::config::file::{Admin, Auth, Currency, Listen, ListenTls, Model, Price};
+use crate::config::money::Rate;
 use crate::config::secret::Secret;
 use crate::config::shape::{List, Ordered, word};
 use crate::config::words::{SocketAddress, is_off};
@@ -133,6 +134,28 @@ impl<'de> Shapes<'de> for Model {
     }
 }
 
+impl<'de> Shapes<'de> for Currency {
+    const EXPECTED: &'static str = "how much of it a dollar is, or {from_usd, to_usd}";
+
+    fn from_word<E: Error>(text: &str) -> Result<Self, E> {
+        Ok(Currency {
+            from_usd: Some(Rate::deserialize(word::<E>(text))?),
+            to_usd: None,
+        })
+    }
+
+    fn from_mapping<A: MapAccess<'de>>(mapping: A) -> Result<Self, A::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Fields {
+            from_usd: Option<Rate>,
+            to_usd: Option<Rate>,
+        }
+        let Fields { from_usd, to_usd } = Fields::deserialize(MapAccessDeserializer::new(mapping))?;
+        Ok(Currency { from_usd, to_usd })
+    }
+}
+
 impl<'de> Shapes<'de> for Auth {
     const EXPECTED: &'static str =
         "none, bearer, {header: {name: value}} or {query: {name: value}}";
@@ -178,6 +201,12 @@ impl<'de> Deserialize<'de> for Admin {
 }
 
 impl<'de> Deserialize<'de> for Model {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        shaped(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         shaped(deserializer)
     }

@@ -1,6 +1,7 @@
 //! The ready form of a configuration: immutable, every name resolved, everything the hot path
 //! needs computed once. A request pins one snapshot and keeps it to its end.
 
+mod price;
 mod provider;
 mod rules;
 
@@ -14,8 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::catalog::Prefill;
+pub use crate::config::snapshot::price::{Currencies, Exchange, Price};
 pub use crate::config::snapshot::provider::{
-    Address, Auth, Breaker, ClientTls, Health, Limits, Price, Probe, Provider, ProviderModel, Proxy,
+    Address, Auth, Breaker, ClientTls, Health, Limits, Probe, Provider, ProviderModel, Proxy,
 };
 pub use crate::config::snapshot::rules::{
     Bound, By, Cap, Capabilities, Capability, DataRule, Dollars, Facts, Quantization, Rules, Scores,
@@ -29,6 +31,7 @@ pub struct Snapshot {
     pub routes: Vec<Arc<Route>>,
     pub keys: Keys,
     pub log: Log,
+    pub currencies: Currencies,
 }
 
 impl Snapshot {

@@ -4,6 +4,7 @@ use crate::config::snapshot::{Balance, Candidate, Tier};
 use crate::health::board::Board;
 use crate::health::grant::bar;
 use crate::health::speed::{self, Score};
+use crate::pricing;
 use crate::routing::least_busy::{self, Load};
 use crate::routing::plan::Order;
 use crate::routing::sticky::{self, Place};
@@ -140,17 +141,15 @@ fn fastest(
 
 /// An unknown price is the highest.
 fn cheapest(tier: &Tier, turn: usize, asker: &Asker) -> Vec<usize> {
+    let (input, output) = asker.tokens;
     let cost = |candidate: &Candidate| match &candidate.price {
-        Some(price) => price.of(asker.tokens.0, asker.tokens.1),
-        None => f64::INFINITY,
+        Some(price) => pricing::weight(price, input, output),
+        None => u128::MAX,
     };
     // Equals take turns.
     let count = tier.candidates.len();
     let mut ranked: Vec<usize> = (0..count).map(|at| (at + turn) % count.max(1)).collect();
-    ranked.sort_by(|one, other| {
-        let cost_at = |at: &usize| tier.candidates.get(*at).map_or(f64::INFINITY, cost);
-        cost_at(one).total_cmp(&cost_at(other))
-    });
+    ranked.sort_by_key(|at| tier.candidates.get(*at).map_or(u128::MAX, cost));
     ranked
 }
 

@@ -103,7 +103,7 @@ fn route_by_head(
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Err(refuse(wrong_method("GET")));
         }
-        return list_models(snapshot, key.as_deref(), below)
+        return list_models(snapshot, key.as_deref(), below, head.uri.query())
             .map(Admitted::Models)
             .map_err(refuse);
     }
@@ -174,12 +174,18 @@ fn no_route(named: Option<&str>) -> Failure {
     }
 }
 
-fn list_models(snapshot: &Snapshot, key: Option<&Key>, below: &str) -> Result<String, Failure> {
+fn list_models(
+    snapshot: &Snapshot,
+    key: Option<&Key>,
+    below: &str,
+    query: Option<&str>,
+) -> Result<String, Failure> {
+    let currency = models::currency(snapshot, query)?;
     let Some(id) = below.strip_prefix('/') else {
-        return Ok(models::list(snapshot, key));
+        return Ok(models::list(snapshot, key, currency));
     };
     let id = table::unescaped(id);
-    models::one(snapshot, key, &id).ok_or_else(|| {
+    models::one(snapshot, key, &id, currency).ok_or_else(|| {
         Failure::new(
             Reason::CallerUnknownModel,
             format!("the model `{}` is not served here", shown(&id)),

@@ -9,6 +9,7 @@ use crate::error::{Failure, Reason};
 use crate::failover::{Happened, Kind};
 use crate::health::choose::{Asker, order};
 use crate::health::grant::Grant;
+use crate::pricing::Micros;
 use crate::proxy::context::{Call, Passthrough};
 use crate::proxy::reply;
 use crate::relay::bars::Bars;
@@ -218,6 +219,7 @@ fn note(call: &mut Call, status: Option<u16>, reason: Option<Reason>) {
         reason,
         took,
         lasted: took,
+        cost: reason.map(|_| Micros::ZERO),
         key: call
             .passthrough
             .as_ref()

@@ -2,7 +2,7 @@
 
 use crate::config::snapshot::Endpoint;
 use crate::error::{Failure, Reason};
-use crate::telemetry::tale::{Attempt, Tale, trace};
+use crate::telemetry::tale::{Attempt, Tale, cost, trace};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Version, header};
 use pingora::http::ResponseHeader;
@@ -21,6 +21,7 @@ pub const PROVIDER: HeaderName = HeaderName::from_static("x-overspill-provider")
 pub const MODEL: HeaderName = HeaderName::from_static("x-overspill-model");
 pub const ATTEMPTS: HeaderName = HeaderName::from_static("x-overspill-attempts");
 pub const TRACE: HeaderName = HeaderName::from_static("x-overspill-trace");
+pub const COST: HeaderName = HeaderName::from_static("x-overspill-cost");
 pub const OVERHEAD: HeaderName = HeaderName::from_static("x-overspill-overhead-us");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -38,6 +39,10 @@ pub fn describe(head: &mut ResponseHeader, tale: &Tale) -> pingora::Result<()> {
     }
     head.insert_header(ATTEMPTS, HeaderValue::from(tale.attempts.len()))?;
     insert_text(head, TRACE, &trace(&tale.attempts))?;
+    // Of a stream it is known only when the head is gone.
+    if let Some(cost) = cost(&tale.attempts).whole() {
+        insert_text(head, COST, &cost.to_string())?;
+    }
     let overhead = u64::try_from(tale.overhead.as_micros()).unwrap_or(u64::MAX);
     head.insert_header(OVERHEAD, HeaderValue::from(overhead))
 }

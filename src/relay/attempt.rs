@@ -4,7 +4,8 @@
 use crate::body::scan::scan;
 use crate::config::snapshot::{Endpoint, Provider};
 use crate::dialect::openai::{answer, error};
-use crate::dialect::usage::Usage;
+use crate::dialect::stream::glance;
+use crate::dialect::usage::{Told, Usage};
 use crate::error::Reason;
 use crate::failover::{Happened, Kind, Meaning};
 use crate::relay::Wires;
@@ -340,7 +341,7 @@ fn judge_whole(
     }
     let (model, usage) = match look(endpoint, &body) {
         Look::Answer { model, usage } => (model, usage),
-        Look::Nothing => return empty(head, body.clone(), told_usage(&body)),
+        Look::Nothing => return empty(head, body.clone(), told_usage(endpoint, &body)),
         Look::Other => {
             // A login page, a proxy's notice, half an object: nobody asked for that.
             return Failed::bad_response("a success whose body is not what was asked for");
@@ -363,17 +364,23 @@ enum Look {
     Other,
 }
 
-fn usage(body: &[u8], span: Option<Range<usize>>) -> Usage {
-    let mut usage = Usage::default();
-    if let Some(told) = span.and_then(|span| body.get(span)) {
-        usage.read(told);
+/// Where it does not stand in its place it may stand with a choice, or in a corner of the vendor's.
+fn usage(endpoint: Endpoint, body: &[u8], span: Option<Range<usize>>) -> Usage {
+    let is_object = |span: &Range<usize>| body.get(span.start) == Some(&b'{');
+    let found = span.filter(is_object).or_else(|| match endpoint {
+        Endpoint::Chat | Endpoint::Completions => glance(endpoint, body)?.usage,
+        _ => None,
+    });
+    let mut told = Told::default();
+    if let Some(object) = found.and_then(|span| body.get(span)) {
+        told.read(object);
     }
-    usage
+    told.usage()
 }
 
-fn told_usage(body: &[u8]) -> Usage {
+fn told_usage(endpoint: Endpoint, body: &[u8]) -> Usage {
     match scan(body) {
-        Ok(scanned) => usage(body, scanned.usage),
+        Ok(scanned) => usage(endpoint, body, scanned.usage),
         Err(_) => Usage::default(),
     }
 }
@@ -394,7 +401,7 @@ fn look(endpoint: Endpoint, body: &[u8]) -> Look {
         (Endpoint::Speech, _) | (Endpoint::Rerank, Some(b'[')) => unread(),
         _ => match scan(body) {
             Ok(scanned) => Look::Answer {
-                usage: usage(body, scanned.usage),
+                usage: usage(endpoint, body, scanned.usage),
                 model: scanned.model.map(|model| model.span),
             },
             Err(error) if error.is_about_model() => unread(),

@@ -7,11 +7,11 @@ use crate::failover::{Happened, Kind, Meaning};
 use crate::health::grant::Grant;
 use crate::relay::Means;
 use crate::relay::attempt::{ENDED, Flowing, event_meaning};
+use crate::relay::bill;
 use crate::relay::elsewhere::{self, Position, Search};
 use crate::relay::line::{Line, gone};
 use crate::relay::patience::{Due, Limits, Patience};
 use crate::relay::pump::{Pump, Stop};
-use crate::relay::resume::tokens::estimated_tokens;
 use crate::relay::run::Job;
 use crate::relay::source::{Broken, Source};
 use crate::relay::{deliver, give_up};
@@ -111,11 +111,11 @@ pub async fn carry(
     loop {
         let passed = pass(session, line, &mut source, &mut pump, job, tale).await;
         let now = Instant::now();
-        account(&pump, tale);
-        count_gaps(means.metrics, job, &position, &mut pump, tale);
-        if let Some(attempt) = tale.attempts.last() {
-            grant.used(now, attempt.usage, job.prompt);
+        if let Some(step) = job.steps.get(position.at) {
+            let usage = bill::streamed(job, step, &pump, tale);
+            grant.used(now, usage, job.prompt);
         }
+        count_gaps(means.metrics, job, &position, &mut pump, tale);
         let interruption = match passed? {
             Ok(()) => {
                 grant.succeeded(now);
@@ -322,20 +322,6 @@ fn late(due: Due) -> Interruption {
             Reason::ProviderIdle,
             "the provider went silent in the middle of its answer",
         ),
-    }
-}
-
-/// What this provider's part of the answer was billed for.
-fn account(pump: &Pump, tale: &mut Tale) {
-    let Some(attempt) = tale.attempts.last_mut() else {
-        return;
-    };
-    attempt.usage = pump.usage();
-    if attempt.usage.output.is_none()
-        && let Some((events, bytes)) = pump.new_text()
-    {
-        attempt.usage.output = Some(estimated_tokens(events, bytes));
-        attempt.estimated = true;
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::body::passing::ModelPassing;
 use crate::body::scan::model_span;
 use crate::body::splice::{self, Edit};
+use crate::dialect::tail::Tail;
 use crate::error::Reason;
 use crate::proxy::reply;
 use crate::relay::Wires;
@@ -97,6 +98,7 @@ pub async fn flowing(
     line: &mut Line,
     answer: Flowing,
     manner: &Manner<'_>,
+    tail: &mut Tail,
     tale: &mut Tale,
 ) -> pingora::Result<()> {
     let head = head(&answer.head, manner.forward, tale)?;
@@ -108,16 +110,15 @@ pub async fn flowing(
         .headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    let mut passing = manner
-        .model
-        .clone()
-        .filter(|_| is_json)
-        .map(ModelPassing::new);
+    let model = manner.model.clone().filter(|_| is_json);
+    let mut pieces = Pieces {
+        passing: model.map(ModelPassing::new),
+        tail,
+    };
     for chunk in answer.held {
-        line.write(session, renamed_piece(&mut passing, chunk), tale)
-            .await?;
+        line.write(session, pieces.shown(chunk), tale).await?;
     }
-    match pass(session, line, &mut source, &mut passing, manner.bound, tale).await? {
+    match pass(session, line, &mut source, &mut pieces, manner.bound, tale).await? {
         None => source.release(wires).await,
         Some(end) => {
             drop(source);
@@ -163,7 +164,7 @@ async fn pass(
     session: &mut Session,
     line: &mut Line,
     source: &mut Source,
-    passing: &mut Option<ModelPassing>,
+    pieces: &mut Pieces<'_>,
     bound: Option<Instant>,
     tale: &mut Tale,
 ) -> pingora::Result<Option<End>> {
@@ -181,8 +182,7 @@ async fn pass(
         };
         match read {
             Ok(Some(chunk)) => {
-                line.write(session, renamed_piece(passing, chunk), tale)
-                    .await?;
+                line.write(session, pieces.shown(chunk), tale).await?;
             }
             Ok(None) => return Ok(None),
             Err(broken) => return Ok(Some(End::Broken(broken))),
@@ -190,9 +190,22 @@ async fn pass(
     }
 }
 
-fn renamed_piece(passing: &mut Option<ModelPassing>, chunk: Bytes) -> Bytes {
-    let Some(passing) = passing else { return chunk };
-    let mut out = BytesMut::with_capacity(chunk.len() + 64);
-    passing.feed(&chunk, &mut out);
-    out.freeze()
+/// An answer that goes by in pieces.
+struct Pieces<'a> {
+    /// None: the model's name stays.
+    passing: Option<ModelPassing>,
+    tail: &'a mut Tail,
+}
+
+impl Pieces<'_> {
+    /// A piece as the caller is to see it.
+    fn shown(&mut self, chunk: Bytes) -> Bytes {
+        self.tail.feed(&chunk);
+        let Some(passing) = &mut self.passing else {
+            return chunk;
+        };
+        let mut out = BytesMut::with_capacity(chunk.len() + 64);
+        passing.feed(&chunk, &mut out);
+        out.freeze()
+    }
 }

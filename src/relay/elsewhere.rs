@@ -2,11 +2,13 @@
 
 use crate::body::splice::{self, Pieces};
 use crate::config::snapshot::{Endpoint, Prefill, Resume};
+use crate::dialect::usage::Usage;
 use crate::error::Reason;
 use crate::failover::{Happened, Kind};
 use crate::health::grant::Grant;
 use crate::relay::Means;
 use crate::relay::attempt::{self, Opened};
+use crate::relay::bill;
 use crate::relay::carry::Interruption;
 use crate::relay::climb::is_failing;
 use crate::relay::line::Line;
@@ -212,8 +214,10 @@ impl<'j> Search<'_, 'j> {
         let (request, _) = prepare::request(
             wires, session, job, step, grant.key, tale, variant, deadline,
         );
-        let attempt = pin!(attempt::open(wires, request, pump));
-        let opened = line.company(session, tale, attempt).await;
+        let opened = {
+            let attempt = pin!(attempt::open(wires, request, pump));
+            line.company(session, tale, attempt).await
+        };
         let began = now;
         let now = Instant::now();
         let took = now.saturating_duration_since(began);
@@ -235,6 +239,7 @@ impl<'j> Search<'_, 'j> {
                 return Err(gone);
             }
         };
+        let mut told = Usage::default();
         let (status, reason, asked) = match opened {
             Opened::Flowing(flowing) if flowing.is_stream => {
                 let status = Some(flowing.head.status.as_u16());
@@ -252,6 +257,7 @@ impl<'j> Search<'_, 'j> {
                 }
                 let status = failed.answer.as_ref().map(|answer| {
                     heed_limits(&grant, &answer.head, now);
+                    told = answer.usage;
                     answer.head.status.as_u16()
                 });
                 let asked = if failed.is_about(b"stream_options") {
@@ -281,6 +287,13 @@ impl<'j> Search<'_, 'j> {
                 ..came
             },
         );
+        if matches!(asked, Asked::Differs) {
+            // It was well, and as dear as any.
+            let usage = bill::streamed(job, step, pump, tale);
+            grant.used(now, usage, job.prompt);
+        } else {
+            bill::failed(step, told, tale);
+        }
         // Whoever did not carry on is not the one who answers.
         if let Some(origin) = job.steps.get(self.origin) {
             answers(origin, tale);

@@ -7,6 +7,7 @@
 
 pub mod attempt;
 pub mod bars;
+mod bill;
 pub mod carry;
 pub mod climb;
 pub mod commit;

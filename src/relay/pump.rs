@@ -11,10 +11,10 @@ use crate::body::cursor::say;
 use crate::config::snapshot::Endpoint;
 use crate::dialect::openai::error::error_inside;
 use crate::dialect::stream::{Glance, end_marker, glance};
-use crate::dialect::usage::Usage;
+use crate::dialect::usage::{Told, Usage};
 use crate::relay::resume::delivered::Delivered;
 use crate::relay::resume::graft::{Differs, Graft};
-use crate::relay::resume::tokens::whole_usage;
+use crate::relay::resume::tokens::{estimated_tokens, whole_usage};
 use crate::sse::event::Event;
 use crate::sse::split::Splitter;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -57,6 +57,25 @@ pub enum Stop {
     Differs,
 }
 
+/// Events with content, and the bytes of text and reasoning in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    pub events: u64,
+    pub bytes: u64,
+}
+
+impl Text {
+    fn add(&mut self, bytes: usize) {
+        self.events += 1;
+        self.bytes += bytes as u64;
+    }
+
+    /// As far as there is any.
+    pub fn tokens(self) -> Option<u64> {
+        (self.events > 0).then(|| estimated_tokens(self.events, self.bytes))
+    }
+}
+
 #[derive(Debug)]
 pub struct Pump {
     form: Form,
@@ -80,10 +99,11 @@ pub struct Pump {
     stop: Option<Stop>,
     payload: bool,
     gaps: u64,
-    /// Events with text or reasoning, and how many bytes of it.
-    events: u64,
-    bytes: u64,
-    usage: Usage,
+    /// Events with content, and how many bytes of text or reasoning.
+    text: Text,
+    /// Those since the usage was last told.
+    untold: Text,
+    told: Told,
     delivered: Option<Box<Delivered>>,
     graft: Option<Graft>,
     /// Tokens delivered by the answers before this one.
@@ -113,9 +133,9 @@ impl Pump {
             stop: None,
             payload: false,
             gaps: 0,
-            events: 0,
-            bytes: 0,
-            usage: Usage::default(),
+            text: Text::default(),
+            untold: Text::default(),
+            told: Told::default(),
             graft: None,
             before: 0,
         }
@@ -275,9 +295,14 @@ impl Pump {
         std::mem::take(&mut self.gaps)
     }
 
-    /// Events and bytes of text and reasoning that this provider has sent.
-    pub fn new_text(&self) -> Option<(u64, u64)> {
-        (self.events > 0).then_some((self.events, self.bytes))
+    /// What this provider has sent.
+    pub fn new_text(&self) -> Text {
+        self.text
+    }
+
+    /// What it has sent since it last told how much that was.
+    pub fn untold_text(&self) -> Text {
+        self.untold
     }
 
     pub fn shown_model(&self) -> Option<&Bytes> {
@@ -285,7 +310,7 @@ impl Pump {
     }
 
     pub fn usage(&self) -> Usage {
-        self.usage
+        self.told.usage()
     }
 
     pub fn delivered(&self) -> Option<&Delivered> {
@@ -304,6 +329,14 @@ impl Pump {
         !self.heard
     }
 
+    /// Tokens of the answer so far that this provider was sent as its beginning.
+    pub fn sent_along(&self) -> u64 {
+        match self.graft {
+            Some(Graft::Prefill { .. }) => self.before,
+            Some(_) | None => 0,
+        }
+    }
+
     /// What comes next is another target's answer, to be joined to this one. `before`: the tokens
     /// that were delivered until now.
     pub fn carry_on(&mut self, graft: Graft, before: u64) {
@@ -319,9 +352,9 @@ impl Pump {
         self.marked = false;
         self.stop = None;
         self.payload = false;
-        self.events = 0;
-        self.bytes = 0;
-        self.usage = Usage::default();
+        self.text = Text::default();
+        self.untold = Text::default();
+        self.told = Told::default();
         self.graft = Some(graft);
         self.before = before;
     }
@@ -364,10 +397,15 @@ impl Pump {
             .flatten()
             .map(|quoted| quoted.len() - 2)
             .sum();
-        self.events += u64::from(bytes > 0);
-        self.bytes += bytes as u64;
+        if bytes > 0 || glance.beyond {
+            self.text.add(bytes);
+            self.untold.add(bytes);
+        }
         if let Some(usage) = &glance.usage {
-            self.usage.read(data.get(usage.clone()).unwrap_or_default());
+            self.told.read(data.get(usage.clone()).unwrap_or_default());
+            if self.told.counts_output() {
+                self.untold = Text::default();
+            }
         }
         if glance.usage_alone && self.form.strip_usage {
             return Continue(());

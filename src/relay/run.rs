@@ -3,13 +3,16 @@
 use crate::body::scan::Scan;
 use crate::config::snapshot::{Endpoint, Provider, Retry, Route};
 use crate::dialect::rate_limits::{self, Of};
+use crate::dialect::tail::Tail;
 use crate::error::Reason;
 use crate::failover::{Happened, Kind, Standing, Verdict, judge};
 use crate::health::grant::Grant;
 use crate::limits::buffers::Reservation;
 use crate::limits::rates::Which;
+use crate::pricing::Micros;
 use crate::relay::Means;
 use crate::relay::attempt::{self, Failed, Opened};
+use crate::relay::bill;
 use crate::relay::carry::{Begun, carry};
 use crate::relay::climb::Climb;
 use crate::relay::deliver::{self, Manner};
@@ -156,10 +159,8 @@ pub async fn run(
                 succeeded(metrics, &job, step, tale, Came { status, ..came });
                 heed_limits(&grant, &whole.head, now);
                 grant.began_to_answer(now);
-                if let Some(attempt) = tale.attempts.last_mut() {
-                    attempt.usage = whole.usage;
-                }
-                grant.used(now, whole.usage, job.prompt);
+                let usage = bill::whole(&job, step, &whole, tale);
+                grant.used(now, usage, job.prompt);
                 grant.succeeded(now);
                 drop(grant);
                 return deliver::whole(session, whole, &manner(&job, step), tale).await;
@@ -182,8 +183,12 @@ pub async fn run(
                 job.release_body();
                 let manner = manner(&job, step);
                 let flowing = *flowing;
+                let mut tail = Tail::default();
                 let delivered =
-                    deliver::flowing(wires, session, &mut line, flowing, &manner, tale).await;
+                    deliver::flowing(wires, session, &mut line, flowing, &manner, &mut tail, tale)
+                        .await;
+                let usage = bill::passed(&job, step, tail.usage(), tail.seen(), tale);
+                grant.used(Instant::now(), usage, job.prompt);
                 match tale.reason {
                     None => drop(grant.succeeded(Instant::now())),
                     Some(Reason::ProviderIdle | Reason::ProviderTruncated) => {
@@ -209,8 +214,8 @@ pub async fn run(
             ..came
         };
         note(metrics, &job, step, tale, came);
-        if let (Some(answer), Some(attempt)) = (&failed.answer, tale.attempts.last_mut()) {
-            attempt.usage = answer.usage;
+        if let Some(answer) = &failed.answer {
+            bill::failed(step, answer.usage, tale);
             heed_limits(&grant, &answer.head, now);
         }
         if asks_usage && failed.is_about(b"stream_options") {
@@ -363,6 +368,8 @@ pub fn note(metrics: &Metrics, job: &Job<'_>, step: &Step<'_>, tale: &mut Tale, 
         took: came.took,
         lasted: came.took,
         key: came.key,
+        // What fails gives nothing, unless it turns out that it did.
+        cost: came.reason.map(|_| Micros::ZERO),
         ..Attempt::default()
     });
     answers(step, tale);

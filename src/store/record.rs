@@ -2,6 +2,7 @@
 
 use crate::dialect::usage::Usage;
 use crate::error::Reason;
+use crate::pricing::Total;
 use crate::telemetry::tale::{self, Attempt};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -47,6 +48,11 @@ impl Record {
     /// The tokens of all attempts together, and whether any of them are reckoned.
     pub fn usage(&self) -> (Usage, bool) {
         tale::usage(&self.attempts)
+    }
+
+    /// What all attempts cost together.
+    pub fn cost(&self) -> Total {
+        tale::cost(&self.attempts)
     }
 
     /// Which key of the provider answered, by its place in the list.

@@ -1,10 +1,12 @@
 //! One line a request, written by a thread of its own. A request never waits for it: when the
 //! thread falls behind, lines are dropped and counted.
 
+use crate::pricing::Micros;
 use crate::store::record::Record;
 use crate::telemetry::tale::trace;
 use prometheus::IntCounter;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
@@ -54,8 +56,17 @@ struct Line<'a> {
     tokens_cached: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens_reasoning: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_cache_written: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     estimated: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    usage_doubtful: bool,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "dollars")]
+    cost_usd: Option<Micros>,
+    /// Where the whole is unknown: what is known of it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "dollars")]
+    cost_known_usd: Option<Micros>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     gap: bool,
 }
@@ -63,6 +74,8 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn of(record: &'a Record) -> Line<'a> {
         let (usage, estimated) = record.usage();
+        let cost = record.cost();
+        let cost_known = cost.is_partial && cost.known > Micros::ZERO;
         Line {
             time_ms: record.began.duration_since(UNIX_EPOCH).map_or(0, millis),
             request_id: &record.request_id,
@@ -89,10 +102,20 @@ impl<'a> Line<'a> {
             tokens_out: usage.output,
             tokens_cached: usage.cached,
             tokens_reasoning: usage.reasoning,
+            tokens_cache_written: usage.written,
             estimated,
+            usage_doubtful: usage.doubtful,
+            cost_usd: cost.whole().filter(|_| !record.attempts.is_empty()),
+            cost_known_usd: cost_known.then_some(cost.known),
             gap: record.gap,
         }
     }
+}
+
+/// A number with all its six digits, which no floating point could promise.
+fn dollars<S: Serializer>(cost: &Option<Micros>, serializer: S) -> Result<S::Ok, S::Error> {
+    let number = cost.and_then(|cost| RawValue::from_string(cost.to_string()).ok());
+    number.serialize(serializer)
 }
 
 fn millis(duration: Duration) -> u64 {

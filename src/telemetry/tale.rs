@@ -3,6 +3,7 @@
 
 use crate::dialect::usage::Usage;
 use crate::error::Reason;
+use crate::pricing::{Micros, Total};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct Attempt {
     pub usage: Usage,
     /// Not told by the provider, but reckoned from what came.
     pub estimated: bool,
+    /// None: unknown, or not known yet.
+    pub cost: Option<Micros>,
 }
 
 #[derive(Debug, Default)]
@@ -99,10 +102,18 @@ pub fn usage(attempts: &[Attempt]) -> (Usage, bool) {
         input: sum(|usage| usage.input),
         output: sum(|usage| usage.output),
         cached: sum(|usage| usage.cached),
+        written: sum(|usage| usage.written),
         reasoning: sum(|usage| usage.reasoning),
+        cost: None,
+        doubtful: attempts.iter().any(|attempt| attempt.usage.doubtful),
     };
     let estimated = attempts.iter().any(|attempt| attempt.estimated);
     (usage, estimated)
+}
+
+/// What all attempts cost together.
+pub fn cost(attempts: &[Attempt]) -> Total {
+    Total::of(attempts.iter().map(|attempt| attempt.cost))
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use crate::harness::*;
 
 fn three(providers: &[Provider]) -> Config {
     let price = |name: &str, price: &str| {
-        format!("{{ \"acme/chat\": {{ name: {name}-chat, price: {price} }}, \"acme/big\": {{ name: {name}-big }} }}")
+        format!(
+            "{{ \"acme/chat\": {{ name: {name}-chat, price: {price} }}, \"acme/big\": {{ name: {name}-big }} }}"
+        )
     };
     Config::of(providers)
         .route(
@@ -15,7 +17,11 @@ fn three(providers: &[Provider]) -> Config {
         )
         .on_provider("one", "models", &price("one", "{ input: 3, output: 3 }"))
         .on_provider("two", "models", &price("two", "{ input: 2, output: 2 }"))
-        .on_provider("three", "models", &price("three", "{ input: 1, output: 1 }"))
+        .on_provider(
+            "three",
+            "models",
+            &price("three", "{ input: 1, output: 1 }"),
+        )
 }
 
 fn with(field: &str) -> String {
@@ -38,8 +44,14 @@ async fn order_only_ignore_and_sort_decide_who_is_asked() {
         (r#""provider":{"only":["two"]}"#, "two"),
         (r#""provider":{"ignore":["one","two"]}"#, "three"),
         (r#""provider":{"sort":"price"}"#, "three"),
-        (r#""provider":{"sort":{"by":"price"},"ignore":["three"]}"#, "two"),
-        (r#""provider":{"max_price":{"completion":"2"},"ignore":["three"]}"#, "two"),
+        (
+            r#""provider":{"sort":{"by":"price"},"ignore":["three"]}"#,
+            "two",
+        ),
+        (
+            r#""provider":{"max_price":{"completion":"2"},"ignore":["three"]}"#,
+            "two",
+        ),
         (r#""provider":null,"models":null,"user":"one""#, ""),
     ] {
         for _ in 0..3 {
@@ -51,14 +63,20 @@ async fn order_only_ignore_and_sort_decide_who_is_asked() {
     }
     let floor = r#"{"model":"acme/chat:floor","messages":[]}"#;
     let reply = gateway.chat(floor).await.expect(200);
-    assert_eq!((by(&reply), reply.json()["model"].clone()), ("three".into(), "acme/chat".into()));
+    assert_eq!(
+        (by(&reply), reply.json()["model"].clone()),
+        ("three".into(), "acme/chat".into())
+    );
     let unknown = r#"{"model":"acme/chat:free","messages":[]}"#;
     assert_eq!(gateway.chat(unknown).await.status, 404);
     // Nobody saw what was meant for the gateway.
     for provider in &providers {
         for seen in provider.seen() {
             let body = seen.text();
-            assert!(!body.contains("provider") && !body.contains("models"), "{body}");
+            assert!(
+                !body.contains("provider") && !body.contains("models"),
+                "{body}"
+            );
         }
     }
 }
@@ -74,7 +92,10 @@ async fn what_is_cut_out_leaves_every_other_byte() {
     let came = providers[0].seen()[0].text();
     let squeezed = |text: &str| text.replace(' ', "");
     assert_eq!(squeezed(&came), squeezed(expected), "{came}");
-    assert!(came.contains("1e400") && came.contains("[1.0,-0, \"\\u0061\\/\"]"), "{came}");
+    assert!(
+        came.contains("1e400") && came.contains("[1.0,-0, \"\\u0061\\/\"]"),
+        "{came}"
+    );
 }
 
 #[tokio::test]
@@ -94,7 +115,10 @@ async fn without_fallbacks_nobody_else_is_asked() {
     asked.dedup();
     assert_eq!(asked, ["one"]);
     assert_eq!(providers[2].count(), 0);
-    let reply = gateway.chat(with(r#""provider":{"order":["two","one"]}"#)).await.expect(200);
+    let reply = gateway
+        .chat(with(r#""provider":{"order":["two","one"]}"#))
+        .await
+        .expect(200);
     assert_eq!(by(&reply), "three");
 }
 
@@ -104,12 +128,24 @@ async fn a_wish_that_nobody_meets_is_told_and_costs_nothing() {
     let gateway = Gateway::start(&three(&providers)).await;
     for (field, status, said) in [
         (r#""provider":{"only":["nobody"]}"#, 404, "only"),
-        (r#""provider":{"max_price":{"prompt":0.5}}"#, 404, "cap of $0.5"),
+        (
+            r#""provider":{"max_price":{"prompt":0.5}}"#,
+            404,
+            "cap of $0.5",
+        ),
         (r#""provider":{"zdr":true}"#, 404, "retain"),
-        (r#""provider":{"quantizations":["fp8"]}"#, 404, "quantization"),
+        (
+            r#""provider":{"quantizations":["fp8"]}"#,
+            404,
+            "quantization",
+        ),
         (r#""provider":{"odrer":["one"]}"#, 400, "odrer"),
         (r#""provider":{"order":"one"}"#, 400, "provider.order"),
-        (r#""provider":{"order":["one",7]}"#, 400, "provider.order[1]"),
+        (
+            r#""provider":{"order":["one",7]}"#,
+            400,
+            "provider.order[1]",
+        ),
         (r#""provider":[]"#, 400, "provider"),
         (r#""models":"acme/chat""#, 400, "models"),
         (r#""provider":{},"provider":{}"#, 400, "two"),
@@ -139,7 +175,11 @@ async fn other_models_follow_whatever_the_first_one_fails_by() {
             _ => chat_reply(seen),
         })
         .await;
-        let config = three(&[provider.clone(), Provider::well().await, Provider::well().await]);
+        let config = three(&[
+            provider.clone(),
+            Provider::well().await,
+            Provider::well().await,
+        ]);
         let config = config.on_route("targets", "[{ provider: one }]");
         let gateway = Gateway::start(&config).await;
         let body = r#"{"model":"acme/chat","messages":[],"models":["acme/chat","acme/big"]}"#;
@@ -172,10 +212,14 @@ async fn openrouter_is_handed_the_cap_and_whoever_failed() {
             "models",
             "{ \"acme/chat\": { name: sf-chat, price: { input: 0.2, output: 0.4 } } }",
         )
-        .route("main", "{ provider: siliconflow }, { provider: openrouter, tier: 2 }")
+        .route(
+            "main",
+            "{ provider: siliconflow }, { provider: openrouter, tier: 2 }",
+        )
         .on_route("max_price", "{ input: 0.6, output: 2.4 }");
     let gateway = Gateway::start(&config).await;
-    let field = r#""provider":{"max_price":{"prompt":"0.5","completion":9},"sort":"price","zdr":false}"#;
+    let field =
+        r#""provider":{"max_price":{"prompt":"0.5","completion":9},"sort":"price","zdr":false}"#;
     gateway.chat(with(field)).await.expect(200);
     let body = grid.seen()[0].json();
     assert_eq!(body["provider"]["max_price"]["prompt"], 0.5);
@@ -183,7 +227,11 @@ async fn openrouter_is_handed_the_cap_and_whoever_failed() {
     assert_eq!(body["provider"]["sort"], "price");
     assert_eq!(body["provider"]["ignore"][0], "siliconflow");
     assert_eq!(body["model"], "grid-chat");
-    assert!(down.seen().iter().all(|seen| seen.json()["provider"].is_null()));
+    assert!(
+        down.seen()
+            .iter()
+            .all(|seen| seen.json()["provider"].is_null())
+    );
     gateway.chat(ASK).await.expect(200);
     let body = grid.seen()[1].json();
     assert_eq!(body["provider"]["max_price"]["prompt"], 0.6);

@@ -63,7 +63,12 @@ async fn a_cap_keeps_dear_and_unpriced_targets_out_and_says_so() {
         ["one: price_cap", "two: price_cap", "three: price_unknown"]
     );
     let message = reply.json()["error"]["message"].to_string();
-    for said in ["output price $0.43", "cap of $0.42", "input price $0.31", "unknown"] {
+    for said in [
+        "output price $0.43",
+        "cap of $0.42",
+        "input price $0.31",
+        "unknown",
+    ] {
         assert!(message.contains(said), "{said}: {message}");
     }
     assert_eq!(counts(&providers), [0, 6, 0]);
@@ -180,7 +185,9 @@ async fn what_a_request_needs_is_asked_of_those_that_can() {
         assert_eq!(by(&gateway.chat(body.clone()).await.expect(200)), provider);
     }
     let config = config.on_provider("three", "models", &model("three", "capabilities: [vision]"));
-    let gateway = Gateway::start(&config.on_provider("two", "models", &model("two", "capabilities: []"))).await;
+    let gateway =
+        Gateway::start(&config.on_provider("two", "models", &model("two", "capabilities: []")))
+            .await;
     let body = r#"{"model":"acme/chat","messages":[],"tools":[{}]}"#;
     let reply = gateway.chat(body).await.expect(400);
     assert_eq!(reason(&reply), "policy_capability");
@@ -216,7 +223,9 @@ async fn rules_of_a_key_hold_beside_those_of_the_route() {
         .top("keys:")
         .top("  - { name: plain, secret: sk-plain-key }")
         .top("  - { name: likes, secret: sk-likes-key, prefer: [three] }")
-        .top("  - { name: only, secret: sk-only-key, only: [two, three], max_price: { output: 1 } }")
+        .top(
+            "  - { name: only, secret: sk-only-key, only: [two, three], max_price: { output: 1 } }",
+        )
         .top("  - { name: never, secret: sk-never-key, ignore: [one, two, three] }");
     let config = priced(
         priced(priced(config, "one", "0", "2"), "two", "0", "1.5"),
@@ -233,20 +242,31 @@ async fn rules_of_a_key_hold_beside_those_of_the_route() {
         let reply = gateway.ask(Request::chat(ASK).key(key)).await.expect(200);
         assert_eq!(by(&reply), provider, "{key}");
     }
-    let reply = gateway.ask(Request::chat(ASK).key("sk-never-key")).await.expect(503);
+    let reply = gateway
+        .ask(Request::chat(ASK).key("sk-never-key"))
+        .await
+        .expect(503);
     assert_eq!(reason(&reply), "policy_provider");
 }
 
 #[tokio::test]
 async fn who_is_preferred_is_first_while_it_is_well_and_no_longer() {
-    let preferred = Provider::always(vec![failure_with(429, "slow down", &[("retry-after", "60")])]).await;
+    let preferred = Provider::always(vec![failure_with(
+        429,
+        "slow down",
+        &[("retry-after", "60")],
+    )])
+    .await;
     let providers = [Provider::well().await, preferred];
     let config = two(&providers)
         .top("keys:")
         .top("  - { name: likes, secret: sk-likes-key, prefer: [two] }");
     let gateway = Gateway::start(&config).await;
     for _ in 0..3 {
-        let reply = gateway.ask(Request::chat(ASK).key("sk-likes-key")).await.expect(200);
+        let reply = gateway
+            .ask(Request::chat(ASK).key("sk-likes-key"))
+            .await
+            .expect(200);
         assert_eq!(by(&reply), "one");
     }
     // Once, to hear that it wants to be left alone.
@@ -269,10 +289,15 @@ async fn region_first_routing_is_switched_by_tag_and_by_reload() {
         ("us", "one"),
         ("cnn", "one"),
     ] {
-        assert_eq!(by(&gateway.ask(tagged(tags)).await.expect(200)), provider, "{tags}");
+        assert_eq!(
+            by(&gateway.ask(tagged(tags)).await.expect(200)),
+            provider,
+            "{tags}"
+        );
     }
     assert_eq!(by(&gateway.chat(ASK).await.expect(200)), "one");
-    let config = Config::of(&providers).route("rest", "{ provider: one }, { provider: two, tier: 2 }");
+    let config =
+        Config::of(&providers).route("rest", "{ provider: one }, { provider: two, tier: 2 }");
     gateway.rewrite(&config);
     gateway.reload().await.expect(200);
     assert_eq!(by(&gateway.ask(tagged("cn")).await.expect(200)), "one");
@@ -293,17 +318,26 @@ async fn ranked_goes_by_score_then_price_and_unknown_comes_last() {
         .on_provider(
             "two",
             "models",
-            &model("two", "scores: { gpqa: 60 }, price: { input: 1, output: 2 }"),
+            &model(
+                "two",
+                "scores: { gpqa: 60 }, price: { input: 1, output: 2 }",
+            ),
         )
         .on_provider(
             "three",
             "models",
-            &model("three", "scores: { gpqa: 59.9 }, price: { input: 1, output: 0 }"),
+            &model(
+                "three",
+                "scores: { gpqa: 59.9 }, price: { input: 1, output: 0 }",
+            ),
         )
         .on_provider(
             "four",
             "models",
-            &model("four", "scores: { gpqa: 70 }, price: { input: 1, output: 2 }"),
+            &model(
+                "four",
+                "scores: { gpqa: 70 }, price: { input: 1, output: 2 }",
+            ),
         );
     let gateway = Gateway::start(&config).await;
     let explained = gateway
@@ -334,9 +368,16 @@ async fn only_a_key_that_may_is_told_why() {
         .top("  - { name: may, secret: sk-may-explain, explain: true }")
         .top("  - { name: not, secret: sk-not-explain }");
     let gateway = Gateway::start(&config).await;
-    let ask = |key: &str| Request::chat(ASK).key(key).header("x-overspill-explain", "1");
+    let ask = |key: &str| {
+        Request::chat(ASK)
+            .key(key)
+            .header("x-overspill-explain", "1")
+    };
     let told = gateway.ask(ask("sk-may-explain")).await.expect(200).json();
     assert_eq!(told["order"][0]["provider"], "one");
-    assert_eq!(reason(&gateway.ask(ask("sk-not-explain")).await), "policy_key");
+    assert_eq!(
+        reason(&gateway.ask(ask("sk-not-explain")).await),
+        "policy_key"
+    );
     assert_eq!(counts(&providers), [0]);
 }

@@ -74,8 +74,11 @@ async fn what_a_provider_does_not_tell_is_reckoned_and_marked() {
     for (told, expected) in [
         (some, [Some(11), Some(7), None, None]),
         (hits, [Some(11), Some(7), Some(4), None]),
-        // One event of text.
-        (none, [None, Some(1), None, None]),
+        // Four bytes of the request a token, and one event of text.
+        (
+            none,
+            [Some(ASK_STREAM.len() as u64 / 4), Some(1), None, None],
+        ),
     ] {
         let sent = [first(), with(finish("one-chat"), told), DONE.into()];
         let one = Provider::always(streamed(sent)).await;

@@ -3,6 +3,7 @@
 use crate::catalog::Prefill;
 use crate::config::file::rules::Data;
 use crate::config::host::HostPort;
+use crate::config::money::Amount;
 use crate::config::secret::Secret;
 use crate::config::shape::{List, Ordered};
 use crate::config::units::{Percent, Time};
@@ -110,15 +111,12 @@ pub struct Model {
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Price {
-    pub input: Option<f64>,
-    pub output: Option<f64>,
-    pub currency: Option<Currency>,
+    pub input: Option<Amount>,
+    pub output: Option<Amount>,
+    pub cached: Option<Amount>,
+    pub cache_write: Option<Amount>,
+    pub reasoning: Option<Amount>,
+    pub request: Option<Amount>,
+    pub currency: Option<String>,
     pub date: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Currency {
-    Usd,
-    Cny,
 }

@@ -1,6 +1,5 @@
 //! Who may serve a request, and who should: of a route, of a key, of all.
 
-use crate::config::file::Currency;
 use crate::config::money::Amount;
 use serde::Deserialize;
 
@@ -13,7 +12,7 @@ pub struct Cap {
     pub output: Option<Amount>,
     pub completion: Option<Amount>,
     pub request: Option<Amount>,
-    pub currency: Option<Currency>,
+    pub currency: Option<String>,
 }
 
 /// Of a provider: what it does. Of a route or a key: what is asked of a provider.

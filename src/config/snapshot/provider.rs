@@ -1,10 +1,9 @@
 //! The ready form of a provider: where it is, who we are there, and what it may be asked.
 
 use crate::catalog::Prefill;
-use crate::config::money::{Amount, Rate};
 use crate::config::secret::Secret;
-use crate::config::snapshot::Endpoint;
-use crate::config::snapshot::rules::{Capabilities, Dollars, Quantization, Scores};
+use crate::config::snapshot::rules::{Capabilities, Quantization, Scores};
+use crate::config::snapshot::{Endpoint, Price};
 use http::{HeaderName, HeaderValue};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -79,45 +78,6 @@ pub struct ProviderModel {
     pub capabilities: Option<Capabilities>,
     pub quantization: Option<Quantization>,
     pub scores: Scores,
-}
-
-/// Per million tokens. Shown, not billed.
-#[derive(Debug, Clone)]
-pub struct Price {
-    pub input: f64,
-    pub output: f64,
-    pub currency: String,
-    pub date: Option<String>,
-}
-
-/// Yuan for a dollar.
-const YUAN: f64 = 7.3;
-
-impl Price {
-    pub fn dollars(&self) -> Option<Dollars> {
-        let rate = if self.currency == "CNY" {
-            Rate::parse("7.3").ok()?.inverse()
-        } else {
-            Rate::ONE
-        };
-        let amount = |price: f64| Some(rate.price(Amount::parse(&price.to_string()).ok()?));
-        Some(Dollars {
-            input: amount(self.input)?,
-            output: amount(self.output)?,
-            request: Amount::ZERO,
-        })
-    }
-
-    /// What so many tokens, in and out, would cost in dollars.
-    pub fn of(&self, input: u64, output: u64) -> f64 {
-        let millions = |tokens: u64| tokens as f64 / 1e6;
-        let cost = millions(input) * self.input + millions(output) * self.output;
-        if self.currency == "CNY" {
-            cost / YUAN
-        } else {
-            cost
-        }
-    }
 }
 
 /// How a provider is told who calls. Header values are marked sensitive.

@@ -119,7 +119,7 @@ fn unknown_fields_and_duplicates() {
     expect_top(
         "store: off",
         &["o.yaml:1: store: unknown field `store`; \
-           known here: server, providers, routes, defaults, keys, auth, log"],
+           known here: server, providers, routes, defaults, keys, auth, log, currencies"],
     );
     expect_top(
         "log: { level: info, level: warn }",
@@ -251,14 +251,15 @@ fn providers() {
         &[
             "vllm.models.a.price.output: missing: a price per million tokens",
             "vllm.models.a.price.input: `-1` is not a price between 0 and 1000000",
-            "vllm.models.a.price.currency: `EUR` is not known here; write one of `USD`, `CNY`",
+            "vllm.models.a.price.currency: `EUR` has no rate; write how much of it a dollar is \
+             in `currencies`, such as `currencies: { CNY: 7.3 }`",
             "vllm.models.a.price.date: `1.2` is not a day such as `2026-07-02`",
         ],
     );
     expect_provider(
         "vllm: { models: { a: { name: a, price: { input: .inf, output: 1e400 } } } }",
         &[
-            "vllm.models.a.price.input: `.inf` is not a number",
+            "vllm.models.a.price.input: `.inf` is not a number such as `0.27`",
             "vllm.models.a.price.output: `1e400` is not a price between 0 and 1000000",
         ],
     );

@@ -4,6 +4,7 @@ mod fuzz;
 mod grammar;
 mod messages;
 mod parse;
+mod prices;
 mod secrets;
 mod streams;
 mod upstream_messages;

@@ -8,8 +8,7 @@ use crate::config::shape::{List, elements};
 use crate::config::snapshot::{Key, Keys, Rules, Server};
 use crate::config::validate::facts::quantizations;
 use crate::config::validate::names::{name, patterns};
-use crate::config::validate::provider::Accounts;
-use crate::config::validate::rules;
+use crate::config::validate::rules::{self, Known};
 use crate::config::validate::server::is_token;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -38,7 +37,7 @@ pub fn keys(
     file: &List<file::Key>,
     auth: Option<file::Access>,
     server: &Server,
-    accounts: &Accounts,
+    known: Known<'_>,
 ) -> (Keys, KeyNames) {
     let root = Place::root();
     let place = root.key("keys");
@@ -47,8 +46,8 @@ pub fn keys(
     for (place, key) in elements(file, &place) {
         let name = key_name(report, &place, key, &mut names);
         let models = patterns(report, &place.key("models"), &key.models);
-        let rules = key_rules(report, &place, key, accounts);
-        let prefer = rules::providers(report, &place.key("prefer"), &key.prefer, accounts);
+        let rules = key_rules(report, &place, key, known);
+        let prefer = rules::providers(report, &place.key("prefer"), &key.prefer, known.accounts);
         let Some((at, digest)) = digest(report, &place, key) else {
             continue;
         };
@@ -85,9 +84,9 @@ pub fn keys(
     (Keys::Known(known), names)
 }
 
-fn key_rules(report: &mut Report, place: &Place, key: &file::Key, accounts: &Accounts) -> Rules {
+fn key_rules(report: &mut Report, place: &Place, key: &file::Key, known: Known<'_>) -> Rules {
     let mut providers =
-        |field: &str, list| rules::providers(report, &place.key(field), list, accounts);
+        |field: &str, list| rules::providers(report, &place.key(field), list, known.accounts);
     let (only, ignore) = (
         providers("only", &key.only),
         providers("ignore", &key.ignore),
@@ -101,7 +100,7 @@ fn key_rules(report: &mut Report, place: &Place, key: &file::Key, accounts: &Acc
         max_price: key
             .max_price
             .as_ref()
-            .map(|cap| rules::cap(report, &place.key("max_price"), cap))
+            .map(|cap| rules::cap(report, &place.key("max_price"), cap, known))
             .unwrap_or_default(),
         regions,
         data: key.data.map(rules::data).unwrap_or_default(),

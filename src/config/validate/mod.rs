@@ -8,6 +8,7 @@ mod auth;
 mod balance;
 mod breaker;
 mod client_tls;
+mod currency;
 mod endpoint_url;
 mod facts;
 mod health;
@@ -17,6 +18,7 @@ mod model;
 mod names;
 mod pem;
 mod policy;
+mod price;
 mod provider;
 mod proxy;
 mod reach;
@@ -33,6 +35,7 @@ use crate::config::file::{self, File};
 use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::snapshot::{Log, LogFormat, Snapshot};
+use crate::config::validate::rules::Known;
 use std::path::Path;
 
 #[derive(Clone, Copy)]
@@ -46,16 +49,22 @@ pub fn validate(file: File, report: &mut Report, context: Context<'_>) -> Snapsh
     let root = Place::root();
     let log = log(&file.log);
     let server = server::server(report, &root.key("server"), &file.server, context);
-    let accounts = provider::providers(report, file.providers, &server, context);
-    let (keys, key_names) = access::keys(report, &file.keys, file.auth, &server, &accounts);
-    let defaults = policy::defaults(report, &root.key("defaults"), file.defaults, &accounts);
-    let routes = route::routes(report, file.routes, &defaults, &accounts, &key_names);
+    let currencies = currency::currencies(report, &file.currencies);
+    let accounts = provider::providers(report, file.providers, &server, context, &currencies);
+    let known = Known {
+        accounts: &accounts,
+        currencies: &currencies,
+    };
+    let (keys, key_names) = access::keys(report, &file.keys, file.auth, &server, known);
+    let defaults = policy::defaults(report, &root.key("defaults"), file.defaults, known);
+    let routes = route::routes(report, file.routes, &defaults, known, &key_names);
     Snapshot {
         server,
         providers: accounts.into_ready(),
         routes,
         keys,
         log,
+        currencies,
     }
 }
 

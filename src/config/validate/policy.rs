@@ -11,8 +11,7 @@ use crate::config::units::TimeRange;
 use crate::config::validate::balance::{balance, sticky};
 use crate::config::validate::facts::quantizations;
 use crate::config::validate::names::{header_name, is_name, name, number, out_of_range, time};
-use crate::config::validate::provider::Accounts;
-use crate::config::validate::rules;
+use crate::config::validate::rules::{self, Known};
 use crate::config::validate::stream::{streaming, timeouts};
 use crate::config::words::Cause;
 use http::HeaderName;
@@ -42,7 +41,7 @@ pub fn defaults(
     report: &mut Report,
     place: &Place,
     file: file::Policy,
-    accounts: &Accounts,
+    known: Known<'_>,
 ) -> Policy {
     let seconds = Duration::from_secs;
     let built_in = Policy {
@@ -85,7 +84,7 @@ pub fn defaults(
         require: vec![],
         order: vec![],
     };
-    overlay(report, place, file, &built_in, accounts)
+    overlay(report, place, file, &built_in, known)
 }
 
 /// What the file leaves out is as in `base`.
@@ -94,12 +93,12 @@ pub fn overlay(
     place: &Place,
     file: file::Policy,
     base: &Policy,
-    accounts: &Accounts,
+    known: Known<'_>,
 ) -> Policy {
     Policy {
-        rules: hard_rules(report, place, &file, &base.rules),
+        rules: hard_rules(report, place, &file, &base.rules, known),
         prefer: match &file.prefer {
-            Some(list) => rules::providers(report, &place.key("prefer"), list, accounts),
+            Some(list) => rules::providers(report, &place.key("prefer"), list, known.accounts),
             None => base.prefer.clone(),
         },
         require: match &file.require {
@@ -144,10 +143,16 @@ pub fn overlay(
     }
 }
 
-fn hard_rules(report: &mut Report, place: &Place, file: &file::Policy, base: &Rules) -> Rules {
+fn hard_rules(
+    report: &mut Report,
+    place: &Place,
+    file: &file::Policy,
+    base: &Rules,
+    known: Known<'_>,
+) -> Rules {
     Rules {
         max_price: match &file.max_price {
-            Some(cap) => rules::cap(report, &place.key("max_price"), cap),
+            Some(cap) => rules::cap(report, &place.key("max_price"), cap, known),
             None => base.max_price,
         },
         regions: match &file.regions {

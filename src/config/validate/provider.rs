@@ -5,7 +5,7 @@ use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::{Report, not_known};
 use crate::config::shape::{Ordered, elements};
-use crate::config::snapshot::{Endpoint, Prefill, Provider, Server};
+use crate::config::snapshot::{Currencies, Endpoint, Prefill, Provider, Server};
 use crate::config::suggest::closest;
 use crate::config::validate::Context;
 use crate::config::validate::auth::credentials;
@@ -17,6 +17,7 @@ use crate::config::validate::health;
 use crate::config::validate::limits::limits;
 use crate::config::validate::model::models;
 use crate::config::validate::names::is_name;
+use crate::config::validate::price::Pricing;
 use crate::config::validate::reach::{Reach, reach};
 use std::sync::Arc;
 
@@ -57,6 +58,7 @@ pub fn providers(
     file: Ordered<file::Provider>,
     server: &Server,
     context: Context<'_>,
+    currencies: &Currencies,
 ) -> Accounts {
     let root = Place::root();
     let place = root.key("providers");
@@ -84,6 +86,10 @@ pub fn providers(
             index,
             server,
             context,
+            pricing: Pricing {
+                today: context.today,
+                currencies,
+            },
         };
         if let Some(provider) = one.provider(report, &file) {
             accounts.ready.push(Arc::new(provider));
@@ -98,6 +104,7 @@ struct One<'a> {
     index: usize,
     server: &'a Server,
     context: Context<'a>,
+    pricing: Pricing<'a>,
 }
 
 impl One<'_> {
@@ -114,7 +121,7 @@ impl One<'_> {
         let reach = reach(report, &self.place, self.name, file, known, self.server);
         let credentials = credentials(report, &self.place, file, known);
         let endpoints = self.endpoints(report, file, known);
-        let models = models(report, &self.place, &file.models, known, self.context.today);
+        let models = models(report, &self.place, &file.models, known, self.pricing);
         let limits = limits(report, &self.place.key("limits"), &file.limits);
         let breaker = breaker(report, &self.place.key("breaker"), file.breaker.as_ref());
         let health_place = self.place.key("health");

@@ -14,7 +14,7 @@ use crate::config::validate::balance::{
 use crate::config::validate::matches::{hides, matches};
 use crate::config::validate::names;
 use crate::config::validate::policy::{Policy, overlay};
-use crate::config::validate::provider::Accounts;
+use crate::config::validate::rules::Known;
 use crate::config::validate::served::{
     check_fallbacks, check_served, declares, warn_of_unreachable, warn_of_unserved,
 };
@@ -27,7 +27,7 @@ pub fn routes(
     report: &mut Report,
     file: List<file::Route>,
     defaults: &Policy,
-    accounts: &Accounts,
+    known: Known<'_>,
     keys: &KeyNames,
 ) -> Vec<Arc<Route>> {
     let root = Place::root();
@@ -38,17 +38,17 @@ pub fn routes(
             report.error(&place, "is empty; give at least one route");
         }
     }
-    let mut known = Names::default();
+    let mut names_so_far = Names::default();
     let mut ids = Ids::default();
     let mut routes: Vec<Arc<Route>> = Vec::new();
     for (index, file) in file.into_iter().enumerate() {
         let Some(file) = file else { continue };
         let place = place.index(index);
-        let name = known.add(report, &place, index, file.name.as_deref());
+        let name = names_so_far.add(report, &place, index, file.name.as_deref());
         let reader = Reader {
             place,
             defaults,
-            accounts,
+            known,
             keys,
         };
         let index = routes.len();
@@ -59,7 +59,7 @@ pub fn routes(
             let message = format!(
                 "is never reached: {} before it takes all it would; \
                  move this route up, or narrow one of the two",
-                known.shown(report, &earlier.name)
+                names_so_far.shown(report, &earlier.name)
             );
             report.error(&reader.place, message);
         }
@@ -135,7 +135,7 @@ impl Names {
 struct Reader<'a> {
     place: Place,
     defaults: &'a Policy,
-    accounts: &'a Accounts,
+    known: Known<'a>,
     keys: &'a KeyNames,
 }
 
@@ -160,13 +160,7 @@ impl Reader<'_> {
         let own_fallback = file.fallback_models.is_some();
         let own_sticky = file.sticky.is_some();
         let own_order = file.order.is_some();
-        let policy = overlay(
-            report,
-            place,
-            file.take_policy(),
-            self.defaults,
-            self.accounts,
-        );
+        let policy = overlay(report, place, file.take_policy(), self.defaults, self.known);
         if own_sticky {
             check_sticky(report, place, policy.balance);
         }
@@ -177,7 +171,14 @@ impl Reader<'_> {
             && ["match", "mode"]
                 .iter()
                 .all(|field| !report.is_damaged(&place.key(*field)));
-        let targets = targets(report, place, &name, &file.targets, self.accounts, ids);
+        let targets = targets(
+            report,
+            place,
+            &name,
+            &file.targets,
+            self.known.accounts,
+            ids,
+        );
         let all_targets = targets.len() == file.targets.len();
         let mut fallbacks = policy.fallback_models;
         if mode == Mode::Stream {

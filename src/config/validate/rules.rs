@@ -3,18 +3,29 @@
 
 use crate::config::file;
 use crate::config::metric::{Metric, Stat};
-use crate::config::money::Amount;
+use crate::config::money::{Amount, Rate};
 use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::shape::{List, elements};
-use crate::config::snapshot::{Bound, By, Cap, DataRule};
+use crate::config::snapshot::{Bound, By, Cap, Currencies, DataRule};
 use crate::config::suggest::closest;
 use crate::config::validate::facts::region;
+use crate::config::validate::price::rate;
 use crate::config::validate::provider::Accounts;
 use std::sync::Arc;
 
-pub fn cap(report: &mut Report, place: &Place, file: &file::Cap) -> Cap {
-    let rate = crate::config::validate::model::dollars_for(file.currency);
+/// What may be named.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    pub accounts: &'a Accounts,
+    pub currencies: &'a Currencies,
+}
+
+/// In dollars, whatever it was written in.
+pub fn cap(report: &mut Report, place: &Place, file: &file::Cap, known: Known<'_>) -> Cap {
+    let at = place.key("currency");
+    let rate = rate(report, &at, file.currency.as_deref(), known.currencies);
+    let rate = rate.map_or(Rate::ONE, |(_, rate)| rate);
     let mut either = |ours: Option<Amount>, theirs: Option<Amount>, names: [&str; 2]| {
         if ours.is_some() && theirs.is_some() {
             let [ours, theirs] = names;

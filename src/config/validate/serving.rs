@@ -117,7 +117,7 @@ fn facts(target: &Target, known: Option<&Arc<ProviderModel>>) -> Facts {
         capabilities: known.and_then(|model| model.capabilities),
         quantization: known.and_then(|model| model.quantization.clone()),
         scores: known.map(|model| model.scores.clone()).unwrap_or_default(),
-        dollars: known.and_then(|model| model.price.as_ref()?.dollars()),
+        dollars: known.and_then(|model| Some(model.price.as_ref()?.dollars())),
     }
 }
 

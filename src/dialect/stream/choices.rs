@@ -20,7 +20,7 @@ pub fn glance(data: &[u8]) -> Option<Glance> {
                     b"id" => glance.id = Some(inner.skip()?),
                     b"created" => glance.created = Some(inner.skip()?),
                     b"model" => glance.model = string(inner)?,
-                    b"usage" => glance.usage = object(inner)?,
+                    b"usage" | b"usageMetadata" => glance.usage = object(inner)?,
                     b"x_groq" if inner.peek()? == b'{' => {
                         inner.object(|groq, key| {
                             match key {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// Events that carry more than this, on average, hold several tokens each.
 const LONG_EVENT: u64 = 16;
-const BYTES_A_TOKEN: u64 = 4;
+pub const BYTES_A_TOKEN: u64 = 4;
 
 /// Delivered text measured in tokens, where the provider has not said: one an event, or by its
 /// length where events carry more.
