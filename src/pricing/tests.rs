@@ -70,6 +70,14 @@ fn the_golden_table() {
 }
 
 #[test]
+fn a_blend_costs_the_shares_of_its_parts() {
+    let both = told(r#"{"prompt_tokens":1000000,"completion_tokens":1000000}"#);
+    let [near, far] = ["in 0.27, out 0.42", "in 0.2288, out 0.3432"]
+        .map(|text| cost(&both, Some(&price(text))).unwrap().get());
+    assert_eq!((80 * near + 20 * far) / 100, 666_400);
+}
+
+#[test]
 fn a_sum_says_whether_it_is_whole() {
     let some = |micros| Some(Micros::new(micros));
     assert_eq!(Total::of([some(1), some(2)]).whole(), some(3));

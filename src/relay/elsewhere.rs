@@ -270,7 +270,10 @@ impl<'j> Search<'_, 'j> {
                 (status, reason_of(&failed.happened), asked)
             }
             Opened::Differs => (Some(200), Reason::ProviderBadResponse, Asked::Differs),
-            Opened::Flowing(_) | Opened::Whole(_) => {
+            unwanted @ (Opened::Flowing(_) | Opened::Whole(_)) => {
+                if let Opened::Whole(whole) = unwanted {
+                    told = whole.usage;
+                }
                 grant.failed(now, &Happened::Answered(attempt::bad_response()));
                 (Some(200), Reason::ProviderBadResponse, Asked::Failed)
             }

@@ -4,6 +4,7 @@ use crate::body::scan::Scan;
 use crate::config::snapshot::{Endpoint, Provider, Retry, Route};
 use crate::dialect::rate_limits::{self, Of};
 use crate::dialect::tail::Tail;
+use crate::dialect::usage::Usage;
 use crate::error::Reason;
 use crate::failover::{Happened, Kind, Standing, Verdict, judge};
 use crate::health::grant::Grant;
@@ -149,6 +150,11 @@ pub async fn run(
             let provider = &step.candidate.target.provider;
             wires.habits.refuses_stream_options(&provider.name);
         }
+        // A whole answer that comes where only a stream will do is billed all the same.
+        let unwanted = match &opened {
+            Opened::Whole(whole) => whole.usage,
+            _ => Usage::default(),
+        };
         let failed = match opened {
             Opened::Whole(_) | Opened::Flowing(_) if line.is_open() && !is_stream(&opened) => {
                 Failed::unstreamed()
@@ -214,8 +220,12 @@ pub async fn run(
             ..came
         };
         note(metrics, &job, step, tale, came);
+        let told = failed
+            .answer
+            .as_ref()
+            .map_or(unwanted, |answer| answer.usage);
+        bill::failed(step, told, tale);
         if let Some(answer) = &failed.answer {
-            bill::failed(step, answer.usage, tale);
             heed_limits(&grant, &answer.head, now);
         }
         if asks_usage && failed.is_about(b"stream_options") {

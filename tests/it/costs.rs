@@ -137,6 +137,26 @@ async fn a_resumed_stream_bills_every_attempt() {
 }
 
 #[tokio::test]
+async fn a_whole_answer_where_a_stream_was_promised_is_paid_for() {
+    let whole = chat("one-chat", "hello").replacen(
+        "\"usage\":{\"completion_tokens\":2,\"prompt_tokens\":3,\"total_tokens\":5}",
+        &format!("\"usage\":{TOLD}"),
+        1,
+    );
+    assert!(whole.contains(TOLD), "{whole}");
+    let one = Provider::always(vec![Act::Sleep(ms(100)), json_reply(200, whole)]).await;
+    let two = Provider::always(telling("two", TOLD)).await;
+    let config = spilling(&one, &two, [Some(PRICE), Some(PRICE)])
+        .on_route("stream", "{ ping: 20ms, ping_before_commit: true }")
+        .on_route("retry", "{ for: [] }");
+    let gateway = Gateway::start(&config).await;
+    gateway.chat(ASK_STREAM).await.expect(200);
+    let line = gateway.line(0).await;
+    costs(&line, COST);
+    assert_eq!(line["tokens_out"], 250, "{line}");
+}
+
+#[tokio::test]
 async fn a_part_of_unknown_price_leaves_the_whole_unknown() {
     let one = Provider::always(breaking("{\"prompt_tokens\":100,\"completion_tokens\":10}")).await;
     let two = Provider::always(telling("two", TOLD)).await;
