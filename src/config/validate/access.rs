@@ -41,7 +41,7 @@ pub fn keys(
 ) -> (Keys, KeyNames) {
     let root = Place::root();
     let place = root.key("keys");
-    let mut known = HashMap::new();
+    let mut by_digest = HashMap::new();
     let mut names: HashMap<Arc<str>, Place> = HashMap::new();
     for (place, key) in elements(file, &place) {
         let name = key_name(report, &place, key, &mut names);
@@ -51,7 +51,7 @@ pub fn keys(
         let Some((at, digest)) = digest(report, &place, key) else {
             continue;
         };
-        match known.entry(digest) {
+        match by_digest.entry(digest) {
             Entry::Occupied(_) => {
                 report.error(&at, "is the same secret as that of a key before it");
             }
@@ -81,7 +81,7 @@ pub fn keys(
         let message = "keys are given, and `auth: off` asks for none; remove one of the two";
         report.error(&root.key("auth"), message);
     }
-    (Keys::Known(known), names)
+    (Keys::Known(by_digest), names)
 }
 
 fn key_rules(report: &mut Report, place: &Place, key: &file::Key, known: Known<'_>) -> Rules {
