@@ -75,15 +75,19 @@ fn switch(below: &str) -> Option<(String, bool)> {
 
 impl Admin {
     fn metrics(&self) -> Response<Vec<u8>> {
-        let metrics = &self.shared.metrics;
-        let held = i64::try_from(self.shared.buffers.used()).unwrap_or(i64::MAX);
-        metrics.buffers.set(held);
-        let current = self.shared.current.load();
-        targets::measure(metrics, &current.board, Instant::now());
+        let shared = &self.shared;
+        let current = shared.current.load();
+        let text = shared.metrics.scrape(&current.snapshot, |metrics| {
+            let now = Instant::now();
+            let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            metrics.buffers.set(count(shared.buffers.used() as u64));
+            metrics.retries_left.set(count(shared.retry_budget.left(now)));
+            targets::measure(metrics, &current.board, now);
+        });
         answer(
             StatusCode::OK,
             "text/plain; version=0.0.4; charset=utf-8",
-            metrics.render(),
+            text,
         )
     }
 

@@ -75,7 +75,6 @@ impl RetryBudget {
     }
 
     /// How many retries would be granted now, all at once.
-    #[cfg(test)]
     pub fn left(&self, now: Instant) -> u64 {
         self.lock().left(now)
     }

@@ -4,13 +4,12 @@ use crate::error::Reason;
 use crate::proxy::context::Call;
 use crate::proxy::measured;
 use crate::store::record::Record;
-use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Instant;
 
 pub fn settle(call: &mut Call, now: Instant) {
     let record = Arc::new(record(call, now));
-    count(&call.shared.metrics, &record);
+    call.shared.metrics.count(&record);
     measured::feed(&call.shared.measures, &record, now);
     if call.snapshot.log.level >= tracing::Level::INFO {
         call.shared.access.write(&record);
@@ -60,21 +59,5 @@ fn record(call: &mut Call, now: Instant) -> Record {
         bytes_in: tale.bytes_in,
         bytes_out: tale.bytes_out,
         gap: tale.gap,
-    }
-}
-
-fn count(metrics: &Metrics, record: &Record) {
-    metrics
-        .requests
-        .with_label_values(&[
-            record.route.as_deref().unwrap_or(""),
-            record.label.as_deref().unwrap_or(""),
-            record.provider.as_deref().unwrap_or(""),
-            record.end(),
-        ])
-        .inc();
-    // Zero: nobody came to measure it.
-    if !record.overhead.is_zero() {
-        metrics.overhead.observe(record.overhead.as_secs_f64());
     }
 }

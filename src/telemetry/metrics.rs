@@ -1,10 +1,25 @@
 //! Prometheus counters. Every label value comes from the configuration or from a closed list,
-//! never from a caller.
+//! never from a caller; what leaves the configuration leaves these too.
 
+mod by_key;
+mod cells;
+mod gen_ai;
+mod names;
+mod tidy;
+
+use crate::config::snapshot::{Endpoint, Snapshot};
+use crate::store::record::Record;
+use crate::telemetry::metrics::by_key::ByKey;
+use crate::telemetry::metrics::gen_ai::GenAi;
+use crate::telemetry::metrics::names::Names;
+use crate::telemetry::metrics::tidy::Tidy;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use crate::telemetry::metrics::gen_ai::operation;
 
 /// What comes of reading the configuration again.
 pub const TAKEN: &str = "taken";
@@ -27,10 +42,15 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     pub buffers: IntGauge,
     pub overhead: Histogram,
+    pub retries_left: IntGauge,
     pub log_lines_dropped: IntCounter,
     pub config_reloads: IntCounterVec,
     pub config_stale: IntGauge,
     pub config_loaded: IntGauge,
+    gen_ai: GenAi,
+    by_key: ByKey,
+    /// Held by one scrape at a time: gauges are begun anew for each.
+    scraped: Mutex<Tidy>,
 }
 
 impl Metrics {
@@ -132,9 +152,13 @@ impl Metrics {
                     0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1.0,
                 ]),
             )?,
+            retries_left: IntGauge::new(
+                "overspill_retry_budget_left",
+                "Retries at failing targets that would be granted now, all at once",
+            )?,
             log_lines_dropped: IntCounter::new(
                 "overspill_log_lines_dropped_total",
-                "Access lines that the log could not take in time",
+                "Access lines that the log could not take in time, or not write",
             )?,
             config_reloads: IntCounterVec::new(
                 Opts::new(
@@ -151,6 +175,9 @@ impl Metrics {
                 "overspill_config_loaded_timestamp_seconds",
                 "When the configuration in force was read, in seconds since the epoch",
             )?,
+            gen_ai: GenAi::register(&registry)?,
+            by_key: ByKey::register(&registry)?,
+            scraped: Mutex::default(),
             registry,
         };
         for result in [TAKEN, REFUSED] {
@@ -178,6 +205,7 @@ impl Metrics {
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.buffers.clone()))?;
         registry.register(Box::new(metrics.overhead.clone()))?;
+        registry.register(Box::new(metrics.retries_left.clone()))?;
         registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
         registry.register(Box::new(metrics.config_reloads.clone()))?;
         registry.register(Box::new(metrics.config_stale.clone()))?;
@@ -185,12 +213,55 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// The exposition format.
-    pub fn render(&self) -> Vec<u8> {
+    /// One request, once all of it is known.
+    pub fn count(&self, record: &Record) {
+        self.requests
+            .with_label_values(&[
+                record.route.as_deref().unwrap_or(""),
+                record.label.as_deref().unwrap_or(""),
+                record.provider.as_deref().unwrap_or(""),
+                record.end(),
+            ])
+            .inc();
+        // Zero: nobody came to measure it.
+        if !record.overhead.is_zero() {
+            self.overhead.observe(record.overhead.as_secs_f64());
+        }
+        let endpoint = Endpoint::at(&record.path).unwrap_or(Endpoint::Chat);
+        for attempt in &record.attempts {
+            // What is streamed through unread asks for no model that is known.
+            if !attempt.model.is_empty() {
+                self.gen_ai.attempt(endpoint, attempt);
+                self.by_key.attempt(record.key.as_ref(), attempt);
+            }
+        }
+    }
+
+    /// The exposition format. `measure` sets what is not counted but looked at.
+    pub fn scrape(&self, snapshot: &Arc<Snapshot>, measure: impl FnOnce(&Metrics)) -> Vec<u8> {
+        let mut tidy = self.scraped.lock().unwrap_or_else(PoisonError::into_inner);
+        if tidy.is_due(snapshot) {
+            self.sweep(&Names::of(snapshot));
+        }
+        measure(self);
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!("cannot render metrics: {error}");
         }
         text
+    }
+
+    fn sweep(&self, names: &Names<'_>) {
+        for family in [
+            &self.requests,
+            &self.attempts,
+            &self.spills,
+            &self.resumed,
+            &self.stream_gaps,
+        ] {
+            names.sweep(family);
+        }
+        self.gen_ai.sweep(names);
+        self.by_key.sweep(names);
     }
 }
