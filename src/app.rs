@@ -18,7 +18,7 @@ use crate::proxy::door::Door;
 use crate::proxy::service::Gateway;
 use crate::proxy::shared::{Current, Shared};
 use crate::relay::Wires;
-use crate::telemetry::access::{AccessLog, Shape};
+use crate::telemetry::access::{AccessLog, Destination, Shape};
 use crate::telemetry::diagnostics::{self, Level};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::address::Book;
@@ -65,9 +65,10 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
         warnings,
         shown,
     } = start.loaded;
+    let access = Destination::open(&snapshot.log.access)?;
     let inherited = claim_ports(&snapshot.server, start.upgrade)?;
     let metrics = Metrics::new().map_err(|error| format!("cannot set up metrics: {error}"))?;
-    let shared = share(snapshot, Arc::new(metrics))?;
+    let shared = share(snapshot, Arc::new(metrics), access)?;
     let stage = Arc::new(Stage::default());
     let table = Table::default();
 
@@ -138,13 +139,17 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
     std::process::exit(0)
 }
 
-fn share(snapshot: Snapshot, metrics: Arc<Metrics>) -> Result<Arc<Shared>, String> {
-    let shape = if diagnostics::is_json(&snapshot.log) {
+fn share(
+    snapshot: Snapshot,
+    metrics: Arc<Metrics>,
+    access: Destination,
+) -> Result<Arc<Shared>, String> {
+    let shape = if diagnostics::is_access_json(&snapshot.log) {
         Shape::Json
     } else {
         Shape::Text
     };
-    let access = AccessLog::start(shape, metrics.log_lines_dropped.clone())
+    let access = AccessLog::start(shape, access, metrics.log_lines_dropped.clone())
         .map_err(|error| format!("cannot start the log: {error}"))?;
     let pool = POOL * threads(snapshot.server.threads);
     let now = Instant::now();

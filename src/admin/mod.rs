@@ -81,7 +81,9 @@ impl Admin {
             let now = Instant::now();
             let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
             metrics.buffers.set(count(shared.buffers.used() as u64));
-            metrics.retries_left.set(count(shared.retry_budget.left(now)));
+            metrics
+                .retries_left
+                .set(count(shared.retry_budget.left(now)));
             targets::measure(metrics, &current.board, now);
         });
         answer(

@@ -270,6 +270,7 @@ pub enum Access {
 pub struct Log {
     pub format: Option<LogFormat>,
     pub level: Option<Level>,
+    pub access: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

@@ -85,6 +85,14 @@ pub struct Admin {
 pub struct Log {
     pub format: LogFormat,
     pub level: tracing::Level,
+    pub access: AccessTo,
+}
+
+/// Where the line of each request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessTo {
+    Stdout,
+    File(PathBuf),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -48,8 +48,10 @@ pub fn keep(report: &mut Report, fresh: &mut Snapshot, running: &Snapshot) {
             new.clone_from(old);
         }
     }
-    let format = Place::root().key("log").key("format");
-    keep_one(report, &format, &mut fresh.log.format, &running.log.format);
+    let log = Place::root().key("log");
+    let (new, old) = (&mut fresh.log, &running.log);
+    keep_one(report, &log.key("format"), &mut new.format, &old.format);
+    keep_one(report, &log.key("access"), &mut new.access, &old.access);
 }
 
 const LATER: &str =

@@ -55,6 +55,12 @@ impl Record {
         tale::cost(&self.attempts)
     }
 
+    /// Since the start, to the first reasoning or content of a stream.
+    pub fn first_token(&self) -> Option<Duration> {
+        let came = |attempt: &Attempt| Some(attempt.began.saturating_add(attempt.first_token?));
+        self.attempts.iter().find_map(came)
+    }
+
     /// Which key of the provider answered, by its place in the list.
     pub fn provider_key(&self) -> usize {
         self.attempts.last().map_or(0, |attempt| attempt.key)

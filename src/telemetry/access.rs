@@ -1,9 +1,13 @@
 //! One line a request, written by a thread of its own. A request never waits for it: when the
 //! thread falls behind, lines are dropped and counted.
 
+mod destination;
+
+use crate::error::Reason;
 use crate::pricing::Micros;
 use crate::store::record::Record;
-use crate::telemetry::tale::trace;
+use crate::telemetry::access::destination::Lost;
+use crate::telemetry::tale::{Attempt, trace};
 use prometheus::IntCounter;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -12,6 +16,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, UNIX_EPOCH};
+
+pub use crate::telemetry::access::destination::Destination;
 
 /// A record as one line of JSON.
 #[derive(Serialize)]
@@ -42,9 +48,15 @@ struct Line<'a> {
     attempts: usize,
     #[serde(skip_serializing_if = "String::is_empty")]
     trace: String,
+    /// What became of each attempt; of one alone `reason` says it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<&'static str>,
     duration_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_byte_ms: Option<u64>,
+    /// Since the start, whoever sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_token_ms: Option<u64>,
     overhead_us: u64,
     bytes_in: u64,
     bytes_out: u64,
@@ -93,8 +105,10 @@ impl<'a> Line<'a> {
             cause: record.cause.as_deref(),
             attempts: record.attempts.len(),
             trace: trace(&record.attempts),
+            reasons: reasons(&record.attempts),
             duration_ms: millis(record.duration),
             first_byte_ms: record.first_byte.map(millis),
+            first_token_ms: record.first_token().map(millis),
             overhead_us: u64::try_from(record.overhead.as_micros()).unwrap_or(u64::MAX),
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,
@@ -116,6 +130,16 @@ impl<'a> Line<'a> {
 fn dollars<S: Serializer>(cost: &Option<Micros>, serializer: S) -> Result<S::Ok, S::Error> {
     let number = cost.and_then(|cost| RawValue::from_string(cost.to_string()).ok());
     number.serialize(serializer)
+}
+
+fn reasons(attempts: &[Attempt]) -> Vec<&'static str> {
+    if attempts.len() < 2 {
+        return Vec::new();
+    }
+    let reasons = attempts.iter().map(|attempt| attempt.reason);
+    reasons
+        .map(|reason| reason.map_or("ok", Reason::label))
+        .collect()
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -146,14 +170,22 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    pub fn start(shape: Shape, dropped: IntCounter) -> std::io::Result<AccessLog> {
+    pub fn start(
+        shape: Shape,
+        mut to: Destination,
+        dropped: IntCounter,
+    ) -> std::io::Result<AccessLog> {
         let (sender, receiver) = sync_channel(BACKLOG);
+        let lost = dropped.clone();
         std::thread::Builder::new()
             .name("access-log".to_owned())
             .spawn(move || {
-                write_all(&receiver, shape, std::io::stdout(), || {
-                    std::thread::sleep(REST);
-                });
+                let mut trouble = Trouble {
+                    lost,
+                    is_known: false,
+                };
+                let write = |lines: &[u8]| trouble.note(to.write(lines));
+                write_all(&receiver, shape, write, || std::thread::sleep(REST));
             })?;
         Ok(AccessLog { sender, dropped })
     }
@@ -165,9 +197,37 @@ impl AccessLog {
     }
 }
 
+/// What goes wrong with the log is counted, and told once until it goes well again: it is nobody's
+/// reason to stop serving.
+struct Trouble {
+    lost: IntCounter,
+    is_known: bool,
+}
+
+impl Trouble {
+    fn note(&mut self, outcome: Result<(), Lost>) {
+        let was_known = std::mem::replace(&mut self.is_known, outcome.is_err());
+        match outcome {
+            Err(Lost { lines, error }) => {
+                self.lost.inc_by(lines as u64);
+                if !was_known {
+                    tracing::error!("the lines of requests cannot be written: {error}");
+                }
+            }
+            Ok(()) if was_known => tracing::warn!("the lines of requests are written again"),
+            Ok(()) => {}
+        }
+    }
+}
+
 /// Writes until the last sender is gone: whatever is waiting goes out in one write, and it rests
 /// when nothing is left.
-fn write_all(receiver: &Receiver<Arc<Record>>, shape: Shape, mut out: impl Write, rest: impl Fn()) {
+fn write_all(
+    receiver: &Receiver<Arc<Record>>,
+    shape: Shape,
+    mut write: impl FnMut(&[u8]),
+    rest: impl Fn(),
+) {
     let mut lines = Vec::new();
     while let Ok(record) = receiver.recv() {
         render(&record, shape, &mut lines);
@@ -178,8 +238,7 @@ fn write_all(receiver: &Receiver<Arc<Record>>, shape: Shape, mut out: impl Write
                 Err(_) => more = false,
             }
         }
-        // Standard output gone is nobody's reason to stop serving.
-        let _ = out.write_all(&lines);
+        write(&lines);
         empty(&mut lines);
         if !more {
             rest();
@@ -201,23 +260,31 @@ fn render(record: &Record, shape: Shape, lines: &mut Vec<u8>) {
             lines.push(b'\n');
         }
         Shape::Text => {
+            let (usage, _) = record.usage();
             let _ = writeln!(
                 lines,
-                "{} {} {} {} {} model={} served={} provider={} attempts={} {}ms {}",
+                "{} {} {} {} {} key={} model={} served={} provider={} tokens={}/{} attempts={} {}ms {}",
                 record.status,
                 printable(&record.method),
                 printable(&record.path),
                 record.end(),
                 printable(&record.request_id),
+                record.key.as_deref().unwrap_or("-"),
                 record.asked.as_deref().map_or("-".into(), printable),
                 record.served.as_deref().map_or("-".into(), printable),
                 record.provider.as_deref().unwrap_or("-"),
+                number(usage.input),
+                number(usage.output),
                 record.attempts.len(),
                 record.duration.as_millis(),
                 trace(&record.attempts),
             );
         }
     }
+}
+
+fn number(number: Option<u64>) -> String {
+    number.map_or("-".to_owned(), |number| number.to_string())
 }
 
 /// What a caller sent, quoted where it could forge a line or a field.
@@ -271,31 +338,21 @@ mod tests {
     /// For what comes at once, unless it never does.
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// What was written each time.
-    struct Writes(Arc<Mutex<Vec<usize>>>);
-
-    impl Write for Writes {
-        fn write(&mut self, lines: &[u8]) -> std::io::Result<usize> {
-            let count = lines.iter().filter(|&&byte| byte == b'\n').count();
-            self.0.lock().unwrap().push(count);
-            Ok(lines.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn what_comes_while_the_writer_rests_goes_out_at_once_and_nothing_is_lost() {
         let (sender, receiver) = sync_channel(BACKLOG);
         let send = |count| (0..count).for_each(|_| sender.send(Arc::default()).unwrap());
         let (resting, rested) = sync_channel(0);
         let (go_on, gone_on) = sync_channel::<()>(0);
+        // How many lines each time.
         let writes = Arc::new(Mutex::new(Vec::new()));
-        let out = Writes(Arc::clone(&writes));
+        let written = Arc::clone(&writes);
+        let write = move |lines: &[u8]| {
+            let count = lines.iter().filter(|&&byte| byte == b'\n').count();
+            written.lock().unwrap().push(count);
+        };
         let writer = std::thread::spawn(move || {
-            write_all(&receiver, Shape::Text, out, || {
+            write_all(&receiver, Shape::Text, write, || {
                 let _ = resting.send(());
                 let _ = gone_on.recv();
             });

@@ -1,6 +1,6 @@
 //! The gateway's own log, on standard error.
 
-use crate::config::snapshot::{Log, LogFormat};
+use crate::config::snapshot::{AccessTo, Log, LogFormat};
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
@@ -30,7 +30,7 @@ pub fn install(log: &Log) -> Level {
         .with_env_filter(filter(log))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    if is_json(log) {
+    if is_json(log, std::io::stderr().is_terminal()) {
         let builder = builder.json().with_filter_reloading();
         let handle = builder.reload_handle();
         let _ = builder.try_init();
@@ -49,11 +49,17 @@ fn report(changed: Result<(), tracing_subscriber::reload::Error>) {
     }
 }
 
+/// Whether the lines of requests are JSON.
+pub fn is_access_json(log: &Log) -> bool {
+    let read_by_people = log.access == AccessTo::Stdout && std::io::stdout().is_terminal();
+    is_json(log, read_by_people)
+}
+
 /// Text on a terminal, else JSON, unless the configuration says.
-pub fn is_json(log: &Log) -> bool {
+fn is_json(log: &Log, on_terminal: bool) -> bool {
     match log.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
-        LogFormat::Auto => !std::io::stdout().is_terminal(),
+        LogFormat::Auto => !on_terminal,
     }
 }

@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod access_log;
 mod addresses;
 mod admin;
 mod answers_back;
@@ -44,6 +45,7 @@ mod leaving;
 mod left_out;
 mod limits;
 mod measures;
+mod metrics;
 mod models;
 mod odd_bytes;
 mod outbound;

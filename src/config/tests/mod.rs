@@ -2,6 +2,7 @@ mod balance;
 mod examples;
 mod fuzz;
 mod grammar;
+mod log;
 mod messages;
 mod parse;
 mod prices;

@@ -13,6 +13,7 @@ mod endpoint_url;
 mod facts;
 mod health;
 mod limits;
+mod log;
 mod matches;
 mod model;
 mod names;
@@ -31,10 +32,10 @@ mod stream;
 mod target;
 
 use crate::config::date::Date;
-use crate::config::file::{self, File};
+use crate::config::file::File;
 use crate::config::place::Place;
 use crate::config::problem::Report;
-use crate::config::snapshot::{Log, LogFormat, Snapshot};
+use crate::config::snapshot::Snapshot;
 use crate::config::validate::rules::Known;
 use std::path::Path;
 
@@ -47,7 +48,7 @@ pub struct Context<'a> {
 
 pub fn validate(file: File, report: &mut Report, context: Context<'_>) -> Snapshot {
     let root = Place::root();
-    let log = log(&file.log);
+    let log = log::log(report, &root.key("log"), &file.log, context.directory);
     let server = server::server(report, &root.key("server"), &file.server, context);
     let currencies = currency::currencies(report, &file.currencies);
     let accounts = provider::providers(report, file.providers, &server, context, &currencies);
@@ -66,20 +67,4 @@ pub fn validate(file: File, report: &mut Report, context: Context<'_>) -> Snapsh
         log,
         currencies,
     }
-}
-
-fn log(log: &file::Log) -> Log {
-    let format = match log.format {
-        None | Some(file::LogFormat::Auto) => LogFormat::Auto,
-        Some(file::LogFormat::Text) => LogFormat::Text,
-        Some(file::LogFormat::Json) => LogFormat::Json,
-    };
-    let level = match log.level {
-        Some(file::Level::Error) => tracing::Level::ERROR,
-        Some(file::Level::Warn) => tracing::Level::WARN,
-        None | Some(file::Level::Info) => tracing::Level::INFO,
-        Some(file::Level::Debug) => tracing::Level::DEBUG,
-        Some(file::Level::Trace) => tracing::Level::TRACE,
-    };
-    Log { format, level }
 }

@@ -75,11 +75,8 @@ impl ByKey {
         ] {
             if let Some(tokens) = tokens {
                 let [key, provider, model] = labels;
-                cell.get_or_init(|| {
-                    self.tokens
-                        .with_label_values(&[key, provider, model, name])
-                })
-                .inc_by(tokens);
+                cell.get_or_init(|| self.tokens.with_label_values(&[key, provider, model, name]))
+                    .inc_by(tokens);
             }
         }
         if attempt.estimated {
