@@ -22,7 +22,7 @@ async fn a_file_has_a_line_a_request_and_is_found_again_after_it_was_moved() {
     // Relative to the configuration.
     let config = Config::one(&one).top("log: { access: access.log }");
     let gateway = Gateway::start(&config).await;
-    let path = gateway.write("beside", "").with_file_name("access.log");
+    let path = gateway.beside("access.log");
     let ask = async |id: &str| {
         let request = Request::chat(ASK).header("x-request-id", id);
         gateway.ask(request).await.expect(200);
@@ -84,7 +84,7 @@ async fn the_place_of_the_log_takes_a_restart() {
     let reply = gateway.reload().await.expect(200).json();
     assert_eq!(reply["warnings"][0]["path"], "log.access", "{reply}");
     gateway.chat(ASK).await.expect(200);
-    let path = gateway.write("beside", "").with_file_name("access.log");
+    let path = gateway.beside("access.log");
     until("a line", ms(5000), || lines(&path).len() == 1).await;
 }
 

@@ -1,10 +1,16 @@
 //! No secret of any kind is ever written down.
 
 use crate::harness::answers::{http, stream_reply};
+use crate::harness::forward::Forward;
 use crate::harness::*;
 
-const CANARIES: [&str; 7] = [
+const CANARIES: [&str; 11] = [
     "sk-canary-bearer",
+    "sk-canary-pooled",
+    "sk-canary-fourth",
+    "sk-canary-proxy",
+    // As a proxy is told: `user:sk-canary-proxy`.
+    "dXNlcjpzay1jYW5hcnktcHJveHk",
     "sk-canary-header",
     "sk-canary-query",
     "sk-canary-client",
@@ -25,48 +31,80 @@ fn innocent(what: &str, text: &str) {
     }
 }
 
+/// Providers that say their key back, in every kind of failure.
+fn quoting(status: u16, key: &str) -> Vec<Act> {
+    let body = format!("{{\"error\":{{\"message\":\"bad key {key}!\"}}}}");
+    let headers = [("content-type", "application/json"), ("x-key", key)];
+    vec![Act::Write(http(status, &headers, body))]
+}
+
+async fn failing() -> Provider {
+    Provider::first(vec![
+        quoting(400, "sk-canary-bearer"),
+        quoting(429, "sk-canary-bearer"),
+        quoting(500, "sk-canary-pooled"),
+        vec![Act::Reset],
+        vec![
+            Act::Write(b"sk-canary-pooled is no HTTP\r\n\r\n".to_vec()),
+            Act::Close,
+        ],
+        stream_reply("one-chat", "hello"),
+        // The last: after it the keys are not used for a while.
+        quoting(401, "sk-canary-bearer"),
+        quoting(401, "sk-canary-pooled"),
+    ])
+    .await
+}
+
+/// A secret in every place that takes one: written, from the environment, and from a file.
+fn everywhere(bases: [&str; 3], forward: std::net::SocketAddr, file: &str, log: &str) -> Config {
+    let [one, two, three] = bases;
+    Config::new()
+        .provider("one", one)
+        .with(
+            "api_keys",
+            &format!("[\"${{CANARY_BEARER}}\", \"${{file:{file}}}\"]"),
+        )
+        .without("api_key")
+        .provider("two", two)
+        .with("auth", "{ header: { api-key: sk-canary-header } }")
+        .without("api_key")
+        .provider("three", three)
+        .with("auth", "{ query: { key: sk-canary-query } }")
+        .without("api_key")
+        .provider("four", "http://inside.invalid/v1")
+        .with("api_key", "sk-canary-fourth")
+        .with(
+            "proxy",
+            &format!("\"http://user:sk-canary-proxy@{forward}\""),
+        )
+        .route(
+            "main",
+            "{ provider: one }, { provider: two, tier: 2 }, { provider: three, tier: 3 }, \
+             { provider: four, tier: 4 }",
+        )
+        .server("admin: { address: ADMIN, token: sk-canary-admin }")
+        .top("keys: [{ name: mobile, secret: sk-canary-client }]")
+        .top(log)
+        .env("CANARY_BEARER", "sk-canary-bearer")
+}
+
 #[tokio::test]
 async fn neither_logs_nor_metrics_nor_answers_hold_a_secret() {
-    for format in ["json", "text"] {
-        // Providers that say their key back, in every kind of failure.
-        let quoting = |status: u16, key: &str| {
-            let body = format!("{{\"error\":{{\"message\":\"bad key {key}!\"}}}}");
-            let headers = [("content-type", "application/json"), ("x-key", key)];
-            vec![Act::Write(http(status, &headers, body))]
-        };
-        let one = Provider::first(vec![
-            quoting(400, "sk-canary-bearer"),
-            quoting(429, "sk-canary-bearer"),
-            quoting(500, "sk-canary-bearer"),
-            vec![Act::Reset],
-            vec![
-                Act::Write(b"sk-canary-bearer is no HTTP\r\n\r\n".to_vec()),
-                Act::Close,
-            ],
-            stream_reply("one-chat", "hello"),
-            // The last: after it the key is not used for a while.
-            quoting(401, "sk-canary-bearer"),
-        ])
-        .await;
+    for log in [
+        "log: { format: json, level: trace }",
+        "log: { format: text, level: trace }",
+        "log: { access: access.log, level: trace }",
+    ] {
+        let one = failing().await;
         let two = Provider::always(quoting(401, "sk-canary-header")).await;
         let three = Provider::always(quoting(503, "sk-canary-query")).await;
-        let config = Config::new()
-            .provider("one", &one.base())
-            .with("api_key", "\"${CANARY_BEARER}\"")
-            .provider("two", &two.base())
-            .with("auth", "{ header: { api-key: sk-canary-header } }")
-            .without("api_key")
-            .provider("three", &three.base())
-            .with("auth", "{ query: { key: sk-canary-query } }")
-            .without("api_key")
-            .route(
-                "main",
-                "{ provider: one }, { provider: two, tier: 2 }, { provider: three, tier: 3 }",
-            )
-            .server("admin: { address: ADMIN, token: sk-canary-admin }")
-            .top("keys: [{ name: mobile, secret: sk-canary-client }]")
-            .top(&format!("log: {{ format: {format}, level: debug }}"))
-            .env("CANARY_BEARER", "sk-canary-bearer");
+        let forward = Forward::refusing("HTTP/1.1 407 sk-canary-proxy").await;
+        let files = gateway::Directory::new();
+        let pooled = files.write("pooled", "sk-canary-pooled\n");
+        let bases = [&one, &two, &three].map(Provider::base);
+        let [a, b, c] = &bases;
+        let config = everywhere([a, b, c], forward.address, pooled.to_str().unwrap(), log);
         let gateway = Gateway::start(&config).await;
         for n in 0..7 {
             let body = if n == 5 { ASK_STREAM } else { ASK };
@@ -77,25 +115,58 @@ async fn neither_logs_nor_metrics_nor_answers_hold_a_secret() {
             innocent("an answer", &reply.text());
             innocent("a header", &format!("{:?}", reply.head));
         }
-        assert!(one.count() >= 7);
-        let reply = gateway
-            .ask(Request::chat(ASK).key("sk-canary-wrong"))
-            .await
-            .expect(401);
-        innocent("a refusal", &reply.text());
-        let reply = gateway
-            .ask(Request::chat("{\"model\":").key("sk-canary-client"))
-            .await;
-        innocent("a refusal", &reply.expect(400).text());
-        let metrics = Request::get("/metrics")
-            .key("sk-canary-admin")
-            .to(gateway.admin)
-            .await;
-        innocent("the metrics", &metrics.expect(200).text());
-        let output = gateway.output();
-        assert!(!output.is_empty(), "a log that says nothing proves nothing");
-        innocent("the log", &output);
+        assert!(one.count() >= 7 && !forward.asked().is_empty());
+        for (refused, status) in [
+            (Request::chat(ASK).key("sk-canary-wrong"), 401),
+            (Request::chat("{\"model\":").key("sk-canary-client"), 400),
+        ] {
+            let reply = gateway.ask(refused).await.expect(status);
+            innocent("a refusal", &reply.text());
+        }
+        gateway
+            .rewrite(&config.top("keys: [{ secret: sk-canary-wrong, models: sk-canary-wrong }]"));
+        let admin = async |request: Request, status| {
+            let reply = request.key("sk-canary-admin").to(gateway.admin).await;
+            innocent("the admin port", &reply.expect(status).text());
+        };
+        admin(Request::post("/api/reload", ""), 422).await;
+        for path in ["/metrics", "/api/config", "/api/targets", "/api/nothing"] {
+            let status = if path == "/api/nothing" { 404 } else { 200 };
+            admin(Request::get(path), status).await;
+        }
+        let wrong = Request::get("/metrics").key("sk-canary-wrong");
+        innocent(
+            "a refusal",
+            &wrong.to(gateway.admin).await.expect(401).text(),
+        );
+        written_down(&gateway, log.contains("access.log")).await;
     }
+}
+
+/// What it said, and every file it made.
+async fn written_down(gateway: &Gateway, to_file: bool) {
+    let ours = ["overspill.yaml", "overspill.yaml.new"];
+    let folder = gateway.beside("");
+    let files = || {
+        let all = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|file| file.unwrap().path());
+        all.filter(|path| !ours.iter().any(|name| path.ends_with(name)))
+    };
+    let said = || {
+        let read = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+        files()
+            .map(read)
+            .chain([gateway.output()])
+            .collect::<String>()
+    };
+    // Seven and two requests, each with a line.
+    until("all lines are written", ms(5000), || {
+        said().matches("/v1/chat/completions").count() >= 9
+    })
+    .await;
+    assert_eq!(files().any(|path| path.ends_with("access.log")), to_file);
+    innocent("what is written down", &said());
 }
 
 #[tokio::test]

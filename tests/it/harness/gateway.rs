@@ -167,6 +167,11 @@ impl Gateway {
         self.directory.write(name, text)
     }
 
+    /// Where such a file is or would be.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     pub async fn reload(&self) -> Reply {
         Request::post("/api/reload", "").to(self.admin).await
     }
