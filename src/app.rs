@@ -10,6 +10,7 @@ use crate::jobs::keeper::Keeper;
 use crate::jobs::port::Port;
 use crate::jobs::reload::{First, Reloader};
 use crate::jobs::stage::Stage;
+use crate::jobs::traces::Teller;
 use crate::jobs::upgrade::{self, Inherited, Table};
 use crate::limits::buffers::Buffers;
 use crate::limits::retry_budget::{self, RetryBudget};
@@ -21,6 +22,7 @@ use crate::relay::Wires;
 use crate::telemetry::access::{AccessLog, Destination, Shape};
 use crate::telemetry::diagnostics::{self, Level};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 use crate::upstream::address::Book;
 use crate::upstream::checks::Checks;
 use arc_swap::ArcSwap;
@@ -68,7 +70,8 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
     let access = Destination::open(&snapshot.log.access)?;
     let inherited = claim_ports(&snapshot.server, start.upgrade)?;
     let metrics = Metrics::new().map_err(|error| format!("cannot set up metrics: {error}"))?;
-    let shared = share(snapshot, Arc::new(metrics), access)?;
+    let (traces, told) = Traces::new(metrics.traces_dropped.clone());
+    let shared = share(snapshot, Arc::new(metrics), access, traces)?;
     let stage = Arc::new(Stage::default());
     let table = Table::default();
 
@@ -118,6 +121,7 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
         });
     }
     let keeper = Keeper {
+        teller: Teller::new(Arc::clone(&shared), told),
         checks: Checks::new(Arc::clone(&shared.wires.book)),
         stage: Arc::clone(&stage),
         reloader,
@@ -143,6 +147,7 @@ fn share(
     snapshot: Snapshot,
     metrics: Arc<Metrics>,
     access: Destination,
+    traces: Traces,
 ) -> Result<Arc<Shared>, String> {
     let shape = if diagnostics::is_access_json(&snapshot.log) {
         Shape::Json
@@ -162,6 +167,7 @@ fn share(
         metrics,
         access,
         measures: Arc::new(measures),
+        traces,
         retry_budget: RetryBudget::new(now, budget),
         current: ArcSwap::from_pointee(Current::new(Arc::new(snapshot), &Board::default(), now)),
     }))

@@ -28,6 +28,7 @@ pub struct File {
     pub keys: List<Key>,
     pub auth: Option<Access>,
     pub log: Log,
+    pub traces: Option<Traces>,
     pub currencies: Ordered<Currency>,
 }
 
@@ -271,6 +272,15 @@ pub struct Log {
     pub format: Option<LogFormat>,
     pub level: Option<Level>,
     pub access: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Traces {
+    pub otlp: Option<String>,
+    pub headers: Ordered<Secret>,
+    pub sample: Option<Percent>,
+    pub service: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

@@ -118,7 +118,11 @@ impl Report {
 
     /// The scalar at this place, as far as it may be shown.
     pub fn quote(&self, place: &Place) -> String {
-        let secret = place.segments().into_iter().any(is_secret);
+        let segments = place.segments();
+        let secret = segments.iter().any(|segment| is_secret(segment))
+            || segments
+                .windows(2)
+                .any(|pair| matches!(pair, [above, below] if is_secret_below(above, below)));
         match self.root.find(place).and_then(Node::scalar) {
             Some(_) if secret => "the value".to_owned(),
             Some(scalar) => match &scalar.references {
@@ -210,6 +214,12 @@ pub fn is_secret(segment: &Segment) -> bool {
     matches!(segment, Segment::Key(key) if SECRET_KEYS.contains(&&**key))
 }
 
+/// Headers for a collector are credentials; those that a route matches are not.
+pub fn is_secret_below(above: &Segment, below: &Segment) -> bool {
+    let is = |segment: &Segment, name| matches!(segment, Segment::Key(key) if &**key == name);
+    is(above, "traces") && is(below, "headers")
+}
+
 /// Goes on from the word that is not known.
 pub fn not_known(known: &[&str]) -> String {
     match known {
@@ -258,8 +268,15 @@ pub fn collect_secrets(node: &Node, below: bool, secrets: &mut Vec<String>) {
         }
         Content::Mapping(entries) => {
             for entry in entries {
-                let below = below || is_secret(&Segment::Key(entry.key.clone()));
+                let key = Segment::Key(entry.key.clone());
+                let below = below || is_secret(&key);
                 collect_secrets(&entry.value, below, secrets);
+                if let Content::Mapping(inner) = &entry.value.content {
+                    let inner = inner.iter();
+                    inner
+                        .filter(|inner| is_secret_below(&key, &Segment::Key(inner.key.clone())))
+                        .for_each(|inner| collect_secrets(&inner.value, true, secrets));
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::config::document::{Content, Meaning, Node, Scalar};
 use crate::config::place::Segment;
-use crate::config::problem::{collect_secrets, is_secret};
+use crate::config::problem::{collect_secrets, is_secret, is_secret_below};
 use serde_json::Value;
 
 /// What stands for a secret.
@@ -15,7 +15,7 @@ pub fn shown(root: &Node) -> Value {
     let mut secrets = Vec::new();
     collect_secrets(root, false, &mut secrets);
     let shower = Shower { secrets };
-    shower.node(root, false)
+    shower.node(root, None, false)
 }
 
 struct Shower {
@@ -24,17 +24,24 @@ struct Shower {
 }
 
 impl Shower {
-    fn node(&self, node: &Node, hidden: bool) -> Value {
+    /// Below the key `above`, where it stands at one.
+    fn node(&self, node: &Node, above: Option<&Segment>, hidden: bool) -> Value {
         match &node.content {
             Content::Scalar(scalar) => self.scalar(scalar, hidden),
-            Content::Sequence(items) => items.iter().map(|item| self.node(item, hidden)).collect(),
+            Content::Sequence(items) => items
+                .iter()
+                .map(|item| self.node(item, None, hidden))
+                .collect(),
             Content::Mapping(entries) => entries
                 .iter()
                 .map(|entry| {
-                    let hidden = hidden || is_secret(&Segment::Key(entry.key.clone()));
+                    let key = Segment::Key(entry.key.clone());
+                    let hidden = hidden
+                        || is_secret(&key)
+                        || above.is_some_and(|above| is_secret_below(above, &key));
                     let is_way = &*entry.key == "auth"
                         && (entry.value.scalar()).is_some_and(|way| WAYS.contains(&&*way.text));
-                    let value = self.node(&entry.value, hidden && !is_way);
+                    let value = self.node(&entry.value, Some(&key), hidden && !is_way);
                     (self.without_secrets(&entry.key), value)
                 })
                 .collect(),

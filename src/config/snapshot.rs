@@ -7,7 +7,7 @@ mod rules;
 
 use crate::config::secret::Secret;
 use crate::routing::balance::Schedule;
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub keys: Keys,
     pub log: Log,
     pub currencies: Currencies,
+    /// None: requests are not told of as traces.
+    pub traces: Option<Traces>,
 }
 
 impl Snapshot {
@@ -100,6 +102,23 @@ pub enum LogFormat {
     Auto,
     Text,
     Json,
+}
+
+/// Where traces are told, over OTLP.
+#[derive(Debug)]
+pub struct Traces {
+    pub tls: bool,
+    /// Without port and brackets.
+    pub host: String,
+    pub port: u16,
+    pub authority: HeaderValue,
+    pub path: String,
+    /// Credentials, as a rule.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The share of traces begun here that are told, from 0 to 1.
+    pub sample: f64,
+    /// What the gateway is called there.
+    pub service: Arc<str>,
 }
 
 /// What the data port serves, and where the same thing stands at a provider.

@@ -14,6 +14,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const LEAD: Duration = Duration::from_secs(5);
 /// How often is looked whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(50);
+/// For telling the traces that still wait.
+const LAST_TRACES: Duration = Duration::from_secs(2);
 
 /// Waits for the signal to end, and does all that comes before the end.
 pub struct Ending {
@@ -91,6 +93,9 @@ impl Ending {
         tokio::time::sleep(LOOK).await;
         while in_flight.get() > 0 && closed.elapsed() < server.drain {
             tokio::time::sleep(LOOK).await;
+        }
+        if !self.shared.traces.finish(LAST_TRACES).await {
+            tracing::warn!("stopping before all traces were told");
         }
         match in_flight.get() {
             0 => tracing::info!("stopped"),

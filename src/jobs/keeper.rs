@@ -4,6 +4,7 @@ use crate::jobs::reload::{Reloader, Trigger};
 use crate::jobs::stage::Stage;
 use crate::jobs::stamp::Stamps;
 use crate::measure::Measures;
+use crate::jobs::traces::Teller;
 use crate::upstream::checks::Checks;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
@@ -31,6 +32,8 @@ pub struct Keeper {
     /// Of the providers' addresses: a service of their own would cost a thread more.
     pub checks: Checks,
     pub measures: Arc<Measures>,
+    /// Of traces, likewise.
+    pub teller: Teller,
 }
 
 #[async_trait]
@@ -51,11 +54,18 @@ impl BackgroundService for Keeper {
             () = self.checks.run() => {}
             () = self.follow(hangup) => {}
             () = self.measure() => {}
+            () = self.tell() => {}
         }
     }
 }
 
 impl Keeper {
+    /// Of traces, to the end of the process.
+    async fn tell(&self) {
+        self.teller.run().await;
+        std::future::pending().await
+    }
+
     /// Reads the configuration again whenever there is a reason to.
     async fn follow(&self, mut hangup: Option<Signal>) {
         loop {

@@ -8,4 +8,5 @@ pub mod port;
 pub mod reload;
 pub mod stage;
 pub mod stamp;
+pub mod traces;
 pub mod upgrade;

@@ -10,11 +10,15 @@ use crate::proxy::context::Call;
 use crate::proxy::passthrough::Refused;
 use crate::proxy::{answer, intake, models, passthrough, reply};
 use crate::routing::table::{self, Asked, Known};
+use crate::telemetry::trace_context::TraceContext;
 use crate::upstream::headers::REQUEST_ID;
 use http::{HeaderMap, Method, header};
 use pingora_proxy::Session;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Asked so often that nobody wants to be told of it.
+const HEALTH: &str = "/health";
 
 /// Answers the request, or leaves it to Pingora's own phases (`Ok(false)`).
 pub async fn admit(session: &mut Session, call: &mut Call) -> pingora::Result<bool> {
@@ -22,6 +26,10 @@ pub async fn admit(session: &mut Session, call: &mut Call) -> pingora::Result<bo
     call.method = head.method.as_str().to_owned();
     call.path = head.uri.path().to_owned();
     call.tale.request_id = request_id(&head.headers);
+    if call.path != HEALTH {
+        let sample = call.snapshot.traces.as_ref().map(|traces| traces.sample);
+        call.tale.context = TraceContext::of(&head.headers, sample, rand::random);
+    }
     let snapshot = Arc::clone(&call.snapshot);
     match route_by_head(session, call, &snapshot) {
         Ok(Admitted::Health) => {
@@ -88,7 +96,7 @@ fn route_by_head(
     let path = head.uri.path();
     let endpoint = Endpoint::at(path);
     let refuse = |failure| Refusal { failure, endpoint };
-    if path == "/health" {
+    if path == HEALTH {
         return match head.method {
             Method::GET | Method::HEAD => Ok(Admitted::Health),
             _ => Err(refuse(wrong_method("GET"))),

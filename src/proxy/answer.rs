@@ -149,6 +149,7 @@ pub async fn answer(
         tokens: tokens.0.saturating_add(tokens.1),
         prompt: tokens.0,
         sticky: (route.balance == Balance::Sticky).then_some(sticky),
+        context: call.tale.context,
         started: call.started,
         deadline: bound.map_or(deadline, |bound| bound.min(deadline)),
         bound,

@@ -65,8 +65,9 @@ impl Call {
     /// Counts and records the request, once.
     pub fn settle(&mut self, now: Instant) {
         if !std::mem::replace(&mut self.settled, true) {
-            self.shared.metrics.in_flight.dec();
             settle::settle(self, now);
+            // Last: whoever waits for the last request waits for what is told of it.
+            self.shared.metrics.in_flight.dec();
         }
     }
 }

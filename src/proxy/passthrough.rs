@@ -292,7 +292,8 @@ pub async fn rewrite_request(
     let forward = &chosen.route.forward;
     let provider = &chosen.provider;
     let auth = provider.keys.get(chosen.grant.key).unwrap_or(&Auth::None);
-    rewrite::passthrough(provider, auth, &chosen.below, forward, request)?;
+    let context = call.tale.context.as_ref();
+    rewrite::passthrough(provider, auth, &chosen.below, forward, context, request)?;
     if reply::expects_continue(session) {
         reply::write_continue(session).await?;
     }

@@ -14,6 +14,7 @@ pub fn settle(call: &mut Call, now: Instant) {
     if call.snapshot.log.level >= tracing::Level::INFO {
         call.shared.access.write(&record);
     }
+    call.shared.traces.write(&record);
 }
 
 fn record(call: &mut Call, now: Instant) -> Record {
@@ -40,6 +41,7 @@ fn record(call: &mut Call, now: Instant) -> Record {
     Record {
         began: call.began,
         request_id: std::mem::take(&mut tale.request_id),
+        context: tale.context,
         method: std::mem::take(&mut call.method),
         path: std::mem::take(&mut call.path),
         key: tale.key.take(),

@@ -8,6 +8,7 @@ use crate::measure::Measures;
 use crate::relay::Wires;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,4 +35,5 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub measures: Arc<Measures>,
     pub access: AccessLog,
+    pub traces: Traces,
 }

@@ -157,6 +157,7 @@ impl<'j> Search<'_, 'j> {
                     pump.carry_on(graft, before);
                     self.position.at = index;
                     let variant = Variant {
+                        number: tale.attempts.len(),
                         continuing,
                         without_usage: !asks,
                     };

@@ -24,8 +24,9 @@ const ROUTES_FOR_ITSELF: &str = "openrouter";
 const PROVIDER: &str = "provider";
 
 /// How a request differs from the first one that its caller makes.
-#[derive(Default)]
 pub struct Variant {
+    /// Of the call's attempts, from 0.
+    pub number: usize,
     /// What asks to continue an answer, which may have a path of its own. None: the caller's own
     /// question.
     pub continuing: Option<Pieces>,
@@ -81,7 +82,8 @@ pub fn request<'a>(
             job.query,
             &session.downstream_session.req_header().headers,
             &job.route.forward,
-        ),
+        )
+        .traced(job.context.as_ref(), variant.number),
         body,
         connect: timeouts.connect,
         write: timeouts.idle,

@@ -25,6 +25,7 @@ use crate::relay::pump::Pump;
 use crate::routing::plan::{Excluded, Step};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tale::{Attempt, Tale};
+use crate::telemetry::trace_context::TraceContext;
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
 use pingora::time::sleep;
@@ -60,6 +61,8 @@ pub struct Job<'a> {
     pub prompt: u64,
     /// What keeps a caller's calls together, where the route does.
     pub sticky: Option<u64>,
+    /// Where the call stands in a trace, if it does.
+    pub context: Option<TraceContext>,
     pub started: Instant,
     /// Of the work up to the commit.
     pub deadline: Instant,
@@ -112,6 +115,7 @@ pub async fn run(
             grant.key,
             tale,
             Variant {
+                number: tale.attempts.len(),
                 continuing: None,
                 without_usage: usage_refused,
             },

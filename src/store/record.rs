@@ -4,6 +4,7 @@ use crate::dialect::usage::Usage;
 use crate::error::Reason;
 use crate::pricing::Total;
 use crate::telemetry::tale::{self, Attempt};
+use crate::telemetry::trace_context::TraceContext;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Record {
     pub began: SystemTime,
     pub request_id: String,
+    /// Where it stands in a trace, if it does.
+    pub context: Option<TraceContext>,
     pub method: String,
     pub path: String,
     /// The name of the caller's key.
@@ -72,6 +75,7 @@ impl Default for Record {
         Record {
             began: UNIX_EPOCH,
             request_id: String::new(),
+            context: None,
             method: String::new(),
             path: String::new(),
             key: None,

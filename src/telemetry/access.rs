@@ -8,6 +8,7 @@ use crate::pricing::Micros;
 use crate::store::record::Record;
 use crate::telemetry::access::destination::Lost;
 use crate::telemetry::tale::{Attempt, trace};
+use crate::telemetry::trace_context::TraceId;
 use prometheus::IntCounter;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -25,6 +26,8 @@ struct Line<'a> {
     /// Milliseconds since the epoch, at the start.
     time_ms: u64,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<TraceId>,
     method: &'a str,
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,6 +94,7 @@ impl<'a> Line<'a> {
         Line {
             time_ms: record.began.duration_since(UNIX_EPOCH).map_or(0, millis),
             request_id: &record.request_id,
+            trace_id: record.context.map(|context| context.id),
             method: &record.method,
             path: &record.path,
             key: record.key.as_deref(),

@@ -44,6 +44,7 @@ pub struct Metrics {
     pub overhead: Histogram,
     pub retries_left: IntGauge,
     pub log_lines_dropped: IntCounter,
+    pub traces_dropped: IntCounter,
     pub config_reloads: IntCounterVec,
     pub config_stale: IntGauge,
     pub config_loaded: IntGauge,
@@ -160,6 +161,10 @@ impl Metrics {
                 "overspill_log_lines_dropped_total",
                 "Access lines that the log could not take in time, or not write",
             )?,
+            traces_dropped: IntCounter::new(
+                "overspill_traces_dropped_total",
+                "Requests whose traces the collector could not be told in time, or would not take",
+            )?,
             config_reloads: IntCounterVec::new(
                 Opts::new(
                     "overspill_config_reloads_total",
@@ -207,6 +212,7 @@ impl Metrics {
         registry.register(Box::new(metrics.overhead.clone()))?;
         registry.register(Box::new(metrics.retries_left.clone()))?;
         registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
+        registry.register(Box::new(metrics.traces_dropped.clone()))?;
         registry.register(Box::new(metrics.config_reloads.clone()))?;
         registry.register(Box::new(metrics.config_stale.clone()))?;
         registry.register(Box::new(metrics.config_loaded.clone()))?;

@@ -3,4 +3,8 @@
 pub mod access;
 pub mod diagnostics;
 pub mod metrics;
+mod otlp;
+pub mod spans;
 pub mod tale;
+pub mod trace_context;
+pub mod traces;

@@ -4,6 +4,7 @@
 use crate::dialect::usage::Usage;
 use crate::error::Reason;
 use crate::pricing::{Micros, Total};
+use crate::telemetry::trace_context::TraceContext;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Attempt {
 #[derive(Debug, Default)]
 pub struct Tale {
     pub request_id: String,
+    /// Where it stands in a trace, if it does.
+    pub context: Option<TraceContext>,
     pub key: Option<Arc<str>>,
     pub route: Option<Arc<str>>,
     /// As the caller asked.

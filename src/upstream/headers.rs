@@ -1,14 +1,15 @@
 //! Which headers pass, in either direction. What is not named here stays behind.
 
-use http::{HeaderMap, HeaderName, header};
+use crate::telemetry::trace_context::{TRACEPARENT, TRACESTATE, TraceContext};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Request headers that go to a provider as the caller sent them.
 static TO_PROVIDER: [HeaderName; 8] = [
     header::CONTENT_TYPE,
     header::ACCEPT,
     header::USER_AGENT,
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
+    TRACEPARENT,
+    TRACESTATE,
     HeaderName::from_static("anthropic-version"),
     HeaderName::from_static("anthropic-beta"),
     HeaderName::from_static("openai-beta"),
@@ -70,9 +71,25 @@ pub fn is_never_forwarded(name: &HeaderName) -> bool {
 pub fn to_provider<'a>(
     caller: &'a HeaderMap,
     forward: &'a [HeaderName],
-) -> impl Iterator<Item = (&'a HeaderName, &'a http::HeaderValue)> {
+) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
     // What `Connection` names is for us alone.
     passing(caller, &TO_PROVIDER, forward).filter(|(name, _)| !is_nominated(caller, name))
+}
+
+/// What the provider is told of the trace in the caller's place, by the attempt with this number.
+/// None: what the caller said stays.
+pub fn told_trace(
+    context: Option<&TraceContext>,
+    number: usize,
+) -> Option<(&TraceContext, HeaderValue)> {
+    let context = context?;
+    Some((context, context.traceparent(number)?))
+}
+
+/// Whether a caller's header goes on beside what we say of the trace: what belongs to a trace that
+/// is not this one does not.
+pub fn stays_in_trace(context: &TraceContext, name: &HeaderName) -> bool {
+    *name != TRACEPARENT && (*name != TRACESTATE || context.parent.is_some())
 }
 
 fn is_nominated(headers: &HeaderMap, name: &HeaderName) -> bool {
@@ -90,7 +107,7 @@ fn is_nominated(headers: &HeaderMap, name: &HeaderName) -> bool {
 pub fn to_caller<'a>(
     provider: &'a HeaderMap,
     forward: &'a [HeaderName],
-) -> impl Iterator<Item = (&'a HeaderName, &'a http::HeaderValue)> {
+) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
     passing(provider, &TO_CALLER, forward)
 }
 
@@ -98,7 +115,7 @@ fn passing<'a>(
     headers: &'a HeaderMap,
     standard: &'static [HeaderName],
     forward: &'a [HeaderName],
-) -> impl Iterator<Item = (&'a HeaderName, &'a http::HeaderValue)> {
+) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
     headers.iter().filter(move |(name, _)| {
         standard.contains(name) || (forward.contains(name) && !is_never_forwarded(name))
     })
@@ -107,7 +124,6 @@ fn passing<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn names<'a>(passed: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> Vec<&'a str> {
         passed.map(|(name, _)| name.as_str()).collect()

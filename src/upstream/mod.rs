@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod checks;
+pub mod collector;
 pub mod credentials;
 pub mod habits;
 pub mod headers;

@@ -1,6 +1,7 @@
 //! The head of a routed call, but for its length: enough to write it again on another connection.
 
 use crate::config::snapshot::{Auth, Provider};
+use crate::telemetry::trace_context::{TRACEPARENT, TraceContext};
 use crate::upstream::{credentials, headers, rewrite};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
@@ -32,6 +33,16 @@ impl<'a> Outline<'a> {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
         }
+    }
+
+    /// As the attempt with this number, from 0, of a request in a trace.
+    pub fn traced(mut self, context: Option<&TraceContext>, number: usize) -> Outline<'a> {
+        if let Some((context, told)) = headers::told_trace(context, number) {
+            self.kept
+                .retain(|(name, _)| headers::stays_in_trace(context, name));
+            self.kept.push((TRACEPARENT, told));
+        }
+        self
     }
 
     /// The head for a body of this length.

@@ -2,6 +2,7 @@
 
 use crate::config::snapshot::{Auth, Provider};
 use crate::routing::table::unescaped;
+use crate::telemetry::trace_context::{TRACEPARENT, TRACESTATE, TraceContext};
 use crate::upstream::{credentials, headers};
 use http::{HeaderName, header};
 use pingora::http::RequestHeader;
@@ -48,6 +49,7 @@ pub fn passthrough(
     auth: &Auth,
     below: &str,
     forward: &[HeaderName],
+    context: Option<&TraceContext>,
     request: &mut RequestHeader,
 ) -> pingora::Result<()> {
     const FRAMING: [HeaderName; 12] = [
@@ -75,6 +77,12 @@ pub fn passthrough(
         .collect();
     for name in &dropped {
         request.remove_header(name);
+    }
+    if let Some((context, told)) = headers::told_trace(context, 0) {
+        if !headers::stays_in_trace(context, &TRACESTATE) {
+            request.remove_header(&TRACESTATE);
+        }
+        request.insert_header(TRACEPARENT, told)?;
     }
     let query = request.uri.query().map(str::to_owned);
     request.set_raw_path(target(auth, &provider.base_path, below, query.as_deref()).as_bytes())?;

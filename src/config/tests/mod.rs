@@ -8,6 +8,7 @@ mod parse;
 mod prices;
 mod secrets;
 mod streams;
+mod traces;
 mod upstream_messages;
 mod upstreams;
 mod warnings;

@@ -204,7 +204,7 @@ fn header(report: &mut Report, place: &Place, name: &str, value: &Secret) -> Sen
     Some((Auth::Header { name, value: sent }, secrets))
 }
 
-fn header_value(report: &mut Report, place: &Place, value: &Secret) -> Option<HeaderValue> {
+pub fn header_value(report: &mut Report, place: &Place, value: &Secret) -> Option<HeaderValue> {
     let text = value.expose();
     let visible = text
         .bytes()

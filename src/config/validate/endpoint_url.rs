@@ -18,8 +18,12 @@ pub struct EndpointUrl {
 impl EndpointUrl {
     /// The message goes on from the value, and quotes nothing of it.
     pub fn parse(text: &str) -> Result<EndpointUrl, String> {
-        const EXAMPLE: &str = "write one such as `https://api.example.com/v1`";
-        let refused = |what: &str| Err(format!("{what}; {EXAMPLE}"));
+        EndpointUrl::parse_like(text, "https://api.example.com/v1")
+    }
+
+    /// With another example of what to write.
+    pub fn parse_like(text: &str, example: &str) -> Result<EndpointUrl, String> {
+        let refused = |what: &str| Err(format!("{what}; write one such as `{example}`"));
         if text.contains('@') {
             return refused("has a user or password in it, which belongs in `api_key` or `auth`");
         }

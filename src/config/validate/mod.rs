@@ -30,6 +30,7 @@ mod server;
 mod serving;
 mod stream;
 mod target;
+mod traces;
 
 use crate::config::date::Date;
 use crate::config::file::File;
@@ -58,6 +59,7 @@ pub fn validate(file: File, report: &mut Report, context: Context<'_>) -> Snapsh
     };
     let (keys, key_names) = access::keys(report, &file.keys, file.auth, &server, known);
     let defaults = policy::defaults(report, &root.key("defaults"), file.defaults, known);
+    let traces = traces::traces(report, &root.key("traces"), file.traces.as_ref());
     let routes = route::routes(report, file.routes, &defaults, known, &key_names);
     Snapshot {
         server,
@@ -66,5 +68,6 @@ pub fn validate(file: File, report: &mut Report, context: Context<'_>) -> Snapsh
         keys,
         log,
         currencies,
+        traces,
     }
 }

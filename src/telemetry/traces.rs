@@ -1,0 +1,67 @@
+//! Where requests leave what is to be told of them as traces. A request never waits: what the queue
+//! cannot take is dropped and counted.
+
+use crate::store::record::Record;
+use prometheus::IntCounter;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+/// Room for this many requests while the collector is slow or gone.
+const BACKLOG: usize = 4096;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Open,
+    /// What is waiting is told, and no more comes.
+    Ending,
+    Ended,
+}
+
+pub struct Traces {
+    sender: mpsc::Sender<Arc<Record>>,
+    stage: watch::Sender<Stage>,
+    dropped: IntCounter,
+}
+
+impl Traces {
+    /// And the end that they are told from.
+    pub fn new(dropped: IntCounter) -> (Traces, mpsc::Receiver<Arc<Record>>) {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        let traces = Traces {
+            sender,
+            stage: watch::Sender::new(Stage::Open),
+            dropped,
+        };
+        (traces, receiver)
+    }
+
+    pub fn write(&self, record: &Arc<Record>) {
+        let is_told = record.context.is_some_and(|context| context.is_told());
+        if is_told && self.sender.try_send(Arc::clone(record)).is_err() {
+            self.lost(1);
+        }
+    }
+
+    /// So many requests' traces are lost.
+    pub fn lost(&self, requests: usize) {
+        self.dropped.inc_by(requests as u64);
+    }
+
+    pub fn stage(&self) -> watch::Receiver<Stage> {
+        self.stage.subscribe()
+    }
+
+    pub fn ended(&self) {
+        self.stage.send_replace(Stage::Ended);
+    }
+
+    /// Has what is waiting told, within this time. False: not all of it was.
+    pub async fn finish(&self, within: Duration) -> bool {
+        let mut stage = self.stage.subscribe();
+        self.stage.send_replace(Stage::Ending);
+        let ended = stage.wait_for(|stage| *stage == Stage::Ended);
+        matches!(timeout(within, ended).await, Ok(Ok(_)))
+    }
+}
