@@ -94,9 +94,8 @@ impl Teller {
             // Switched off since.
             return Err(Vain::ForGood);
         };
-        let body = body.get_or_insert_with(|| {
-            Bytes::from(spans::render(batch, traces, &snapshot.providers))
-        });
+        let body = body
+            .get_or_insert_with(|| Bytes::from(spans::render(batch, traces, &snapshot.providers)));
         let told = timeout(PATIENCE, self.collector.tell(traces, body)).await;
         let (why, vain) = match told {
             Ok(Ok(Answer::Taken)) => {

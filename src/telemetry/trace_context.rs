@@ -221,7 +221,11 @@ mod tests {
             let wrong = told(wrong);
             assert_eq!(of(&[&wrong], None), None, "{wrong}");
             let begun = of(&[&wrong], Some(1.0)).unwrap();
-            assert_eq!((begun.id, begun.parent), (TraceId(7 << 64), None), "{wrong}");
+            assert_eq!(
+                (begun.id, begun.parent),
+                (TraceId(7 << 64), None),
+                "{wrong}"
+            );
         }
         let twice = told("00-T-P-01");
         assert_eq!(of(&[&twice, &twice], None), None);
@@ -253,7 +257,8 @@ mod tests {
 
     #[test]
     fn the_share_is_kept() {
-        let ids = (0..10_000_u128).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+        let ids =
+            (0..10_000_u128).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
         let sampled = ids.filter(|id| is_within(0.1, *id)).count();
         assert!((900..1100).contains(&sampled), "{sampled}");
         assert!(is_within(1.0, u128::MAX) && !is_within(0.0, 1 << 64));

@@ -13,10 +13,14 @@ use pingora::protocols::ALPN;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-const AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("overspill/", env!("CARGO_PKG_VERSION"), " (traces)"));
+const AGENT: HeaderValue = HeaderValue::from_static(concat!(
+    "overspill/",
+    env!("CARGO_PKG_VERSION"),
+    " (traces)"
+));
 /// Of several addresses, each gets so long to take a connection.
 const CONNECT: Duration = Duration::from_secs(2);
 /// Shorter than collectors keep an idle connection.
@@ -26,8 +30,10 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 /// Keeps these connections apart from any other.
 const GROUP: u64 = 0x7472_6163_6573;
 
+/// A connector reads all that the machine trusts: it is made when there is something to tell.
+#[derive(Default)]
 pub struct Collector {
-    connector: Connector,
+    connector: OnceLock<Connector>,
 }
 
 /// What it said.
@@ -43,23 +49,18 @@ pub enum Answer {
     Refused(u16),
 }
 
-impl Default for Collector {
-    fn default() -> Collector {
-        Collector {
-            connector: Connector::new(Some(ConnectorOptions::new(1))),
-        }
-    }
-}
-
 impl Collector {
     /// Tells it once. An error: it was not reached, or did not answer.
     pub async fn tell(&self, traces: &Traces, body: &Bytes) -> Result<Answer, String> {
+        let connector = self
+            .connector
+            .get_or_init(|| Connector::new(Some(ConnectorOptions::new(1))));
         let mut failure = format!("{} has no address", traces.host);
         for ip in addresses(&traces.host).await.map_err(|error| error.0)? {
             let peer = peer(traces, ip);
             // A connection that was kept may be gone by now: a fresh one tells.
             for _ in 0..2 {
-                let (mut session, kept) = match self.connector.get_http_session(&peer).await {
+                let (mut session, kept) = match connector.get_http_session(&peer).await {
                     Ok(connected) => connected,
                     Err(error) => {
                         failure = error.to_string();
@@ -69,7 +70,6 @@ impl Collector {
                 match converse(&mut session, traces, body).await {
                     Ok((answer, whole)) => {
                         if whole {
-                            let connector = &self.connector;
                             let idle = Some(IDLE);
                             connector.release_http_session(session, &peer, idle).await;
                         }

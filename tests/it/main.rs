@@ -77,6 +77,7 @@ mod timers;
 mod token_limits;
 mod tokens;
 mod trace;
+mod traces;
 mod typed_events;
 mod under_load;
 mod upgrade;

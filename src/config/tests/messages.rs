@@ -119,7 +119,7 @@ fn unknown_fields_and_duplicates() {
     expect_top(
         "store: off",
         &["o.yaml:1: store: unknown field `store`; \
-           known here: server, providers, routes, defaults, keys, auth, log, currencies"],
+           known here: server, providers, routes, defaults, keys, auth, log, traces, currencies"],
     );
     expect_top(
         "log: { level: info, level: warn }",

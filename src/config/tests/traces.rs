@@ -18,8 +18,14 @@ fn traces(line: &str) -> (Option<Traces>, Vec<String>) {
 fn an_address_is_enough() {
     let (found, warnings) = traces("traces: { otlp: 'http://127.0.0.1:4318' }");
     let found = found.unwrap();
-    assert_eq!((found.tls, &*found.host, found.port), (false, "127.0.0.1", 4318));
-    assert_eq!((found.path.as_str(), &*found.service), ("/v1/traces", "overspill"));
+    assert_eq!(
+        (found.tls, &*found.host, found.port),
+        (false, "127.0.0.1", 4318)
+    );
+    assert_eq!(
+        (found.path.as_str(), &*found.service),
+        ("/v1/traces", "overspill")
+    );
     assert_eq!(found.sample, 1.0);
     assert!(found.headers.is_empty());
     assert_eq!(warnings, [""; 0]);
@@ -37,7 +43,11 @@ fn all_that_can_be_said() {
     assert_eq!(found.path, "/in/v1/traces");
     assert_eq!(found.authority, "otel.example");
     assert_eq!((found.sample, &*found.service), (0.025, "edge"));
-    let headers: Vec<_> = found.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let headers: Vec<_> = found
+        .headers
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
     assert_eq!(headers, ["authorization", "x-scope-orgid"]);
     assert_eq!(found.headers[0].1, "Bearer sk-from-environment");
     assert!(found.headers.iter().all(|(_, value)| value.is_sensitive()));
@@ -134,7 +144,10 @@ routes: [{{ match: {{ headers: {{ x-team: blue }} }}, targets: [{{ provider: dee
     let loaded = load(&text).unwrap();
     assert_eq!(loaded.shown["traces"]["headers"]["authorization"], "***");
     assert_eq!(loaded.shown["traces"]["otlp"], "http://127.0.0.1:4318");
-    assert_eq!(loaded.shown["routes"][0]["match"]["headers"]["x-team"], "blue");
+    assert_eq!(
+        loaded.shown["routes"][0]["match"]["headers"]["x-team"],
+        "blue"
+    );
     assert!(!format!("{loaded:?}").contains("sk-of-the-collector"));
     // Where it stands a second time, and where it cannot be sent.
     for wrong in [

@@ -2,6 +2,7 @@
 
 use crate::telemetry::metrics::cells::Cells;
 use crate::telemetry::metrics::names::Names;
+use crate::dialect::usage::Usage;
 use crate::telemetry::tale::Attempt;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use std::sync::{Arc, OnceLock};
@@ -53,7 +54,7 @@ impl ByKey {
     }
 
     pub fn attempt(&self, key: Option<&Arc<str>>, attempt: &Attempt) {
-        if !attempt.usage.is_known() && !attempt.estimated {
+        if attempt.usage == Usage::default() && !attempt.estimated {
             return;
         }
         let meters = self.meters.get(Spot {

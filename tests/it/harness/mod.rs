@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod client;
 pub mod clock;
+pub mod collector;
 pub mod config;
 pub mod crowd;
 pub mod fleet;
@@ -23,6 +24,7 @@ pub mod wire;
 pub use answers::{chat, chat_reply, json_reply};
 pub use client::{Conn, Reply, Request};
 pub use clock::{until, within};
+pub use collector::Collector;
 pub use config::Config;
 pub use gateway::Gateway;
 pub use provider::{Act, Provider};
