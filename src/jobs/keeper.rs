@@ -3,8 +3,8 @@
 use crate::jobs::reload::{Reloader, Trigger};
 use crate::jobs::stage::Stage;
 use crate::jobs::stamp::Stamps;
-use crate::measure::Measures;
 use crate::jobs::traces::Teller;
+use crate::measure::Measures;
 use crate::upstream::checks::Checks;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
@@ -39,6 +39,13 @@ pub struct Keeper {
 #[async_trait]
 impl BackgroundService for Keeper {
     async fn start(&self, _shutdown: ShutdownWatch) {
+        // Traces are told to the very end, however early that comes.
+        tokio::join!(self.keep(), self.teller.run());
+    }
+}
+
+impl Keeper {
+    async fn keep(&self) {
         // Before anything else: unheard, this signal ends the process.
         let hangup = signal(SignalKind::hangup())
             .inspect_err(|error| tracing::error!("cannot listen for SIGHUP: {error}"))
@@ -54,16 +61,7 @@ impl BackgroundService for Keeper {
             () = self.checks.run() => {}
             () = self.follow(hangup) => {}
             () = self.measure() => {}
-            () = self.tell() => {}
         }
-    }
-}
-
-impl Keeper {
-    /// Of traces, to the end of the process.
-    async fn tell(&self) {
-        self.teller.run().await;
-        std::future::pending().await
     }
 
     /// Reads the configuration again whenever there is a reason to.

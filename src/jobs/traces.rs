@@ -75,10 +75,11 @@ impl Teller {
             if is_last || began.elapsed() >= GIVE_UP {
                 return self.shared.traces.lost(batch.len());
             }
-            let wait = after.unwrap_or_else(|| pause.mul_f64(0.5 + rand::random::<f64>()));
+            let wait = pause.mul_f64(0.5 + rand::random::<f64>());
+            let wait = wait.max(after.unwrap_or_default()).min(GIVE_UP);
             pause = (pause * 2).min(PAUSES.1);
             tokio::select! {
-                () = sleep(wait.min(PAUSES.1)) => {}
+                () = sleep(wait) => {}
                 () = ending(stage) => {}
             }
         }

@@ -13,7 +13,7 @@ use crate::telemetry::tale::Attempt;
 use crate::telemetry::trace_context::{SpanId, TraceContext};
 use std::sync::Arc;
 
-/// A caller's text is told up to here.
+/// A caller's path is told up to here.
 const LONGEST: usize = 256;
 const FIRST_TOKEN: &str = "gen_ai.first_token";
 const FIRST_BYTE: &str = "overspill.first_byte";
@@ -89,10 +89,7 @@ impl<'a> Telling<'a> {
             attributes.text("error.type", reason.label());
         }
         attributes.text_if("gen_ai.operation.name", self.operation);
-        attributes.text_if(
-            "gen_ai.request.model",
-            record.asked.as_deref().map(shortened),
-        );
+        attributes.text_if("gen_ai.request.model", record.asked.as_deref());
         attributes.text_if("gen_ai.response.model", record.served.as_deref());
         if let Some(provider) = &record.provider {
             self.tell_provider(&mut attributes, provider);

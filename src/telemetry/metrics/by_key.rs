@@ -1,8 +1,8 @@
 //! What each key used: the numbers that bills are made of.
 
+use crate::dialect::usage::Usage;
 use crate::telemetry::metrics::cells::Cells;
 use crate::telemetry::metrics::names::Names;
-use crate::dialect::usage::Usage;
 use crate::telemetry::tale::Attempt;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use std::sync::{Arc, OnceLock};
