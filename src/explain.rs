@@ -78,7 +78,7 @@ pub struct Scores {
     pub input_price: Option<f64>,
     pub output_price: Option<f64>,
     pub context: Option<u64>,
-    pub region: Option<String>,
+    pub regions: Vec<String>,
     pub success: Option<f64>,
     /// Medians of the last hour.
     pub ttft: Option<f64>,
@@ -143,11 +143,12 @@ pub fn explain<'a>(
 fn scores(candidate: &Candidate, model: &str, board: &Board, table: &Table) -> Scores {
     let figures = table.of(&candidate.target.provider.name, model);
     let value = |metric| rank::value(candidate, figures, metric, Stat::Median, Window::default());
+    let regions = &candidate.target.provider.regions;
     Scores {
         input_price: value(Metric::InputPrice),
         output_price: value(Metric::OutputPrice),
         context: candidate.context,
-        region: candidate.facts.region.as_deref().map(str::to_owned),
+        regions: regions.iter().map(|region| region.to_string()).collect(),
         success: value(Metric::Success),
         ttft: value(Metric::Ttft),
         otps: value(Metric::Otps),

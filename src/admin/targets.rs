@@ -91,6 +91,7 @@ fn describe(target: &Target, board: &Board, now: Instant) -> Option<Value> {
     Some(json!({
         "id": &*state.id,
         "provider": &*target.provider.name,
+        "regions": target.provider.regions,
         "tier": target.tier,
         "weight": target.weight,
         // What keeps it from being asked, or nothing.

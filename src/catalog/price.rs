@@ -3,24 +3,30 @@
 use crate::config::money::Amount;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// Of a million tokens. Also written as `[input, output]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct KnownPrice {
     pub input: Amount,
     pub output: Amount,
     /// Of input read from the provider's cache. Absent: as `input`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cached: Option<Amount>,
     /// Of input written into it. Absent: as `input`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<Amount>,
     /// Absent: as `output`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<Amount>,
     /// For each request, besides its tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<Amount>,
     /// Absent: as for the whole catalogue, and so is the date.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
 }
 

@@ -83,7 +83,7 @@ mod tests {
     fn says_what_it_found() {
         let routes = "routes: [{ targets: [{ provider: deepseek }] }]\n";
         let good = format!("providers: {{ deepseek: {{ api_key: k }} }}\n{routes}");
-        let fine = "F: ok: 1 provider, 1 route, 2 models\n";
+        let fine = "F: ok: 1 provider, 1 route, 4 models\n";
         assert_eq!(
             run_on("good", &good),
             (true, fine.to_owned(), String::new())

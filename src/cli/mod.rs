@@ -1,10 +1,13 @@
 //! The command line: one file a command. Exit codes: 0 fine, 1 the configuration or the answer is
 //! bad, 2 usage.
 
+pub mod catalog;
 pub mod check;
 pub mod demo;
 pub mod mock;
 pub mod serve;
+mod table;
+mod unconfigured;
 
 use clap::{Parser, Subcommand};
 use std::net::SocketAddr;
@@ -27,9 +30,10 @@ struct Line {
 enum Command {
     /// Serve what a configuration file says
     Serve {
-        /// The configuration file
-        #[arg(short, long, default_value = "overspill.yaml")]
-        config: PathBuf,
+        /// The configuration file; else ./overspill.yaml, /etc/overspill/overspill.yaml, or the
+        /// providers whose keys stand in the environment
+        #[arg(short, long)]
+        config: Option<PathBuf>,
         /// Take the ports over from a gateway that runs and is sent SIGQUIT
         #[arg(long)]
         upgrade: bool,
@@ -38,6 +42,14 @@ enum Command {
     Check {
         /// The configuration file
         file: PathBuf,
+    },
+    /// List what is known of providers and models by name
+    Catalog {
+        /// A provider's name or a model's canonical id
+        name: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Serve three mock providers through the gateway: something to try without a key
     Demo {
@@ -79,8 +91,9 @@ pub fn run() -> ExitCode {
         }
     };
     match line.command {
-        Command::Serve { config, upgrade } => serve::run(&config, upgrade),
+        Command::Serve { config, upgrade } => serve::run(config, upgrade),
         Command::Check { file } => check::run(&file),
+        Command::Catalog { name, json } => catalog::run(name.as_deref(), json),
         Command::Demo { listen, admin } => demo::run(listen, admin),
         Command::Mock {
             listen,

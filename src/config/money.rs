@@ -4,7 +4,7 @@ mod decimal;
 
 use crate::config::decode::text;
 use decimal::Decimal;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// Micro-dollars.
@@ -83,6 +83,13 @@ impl fmt::Display for Amount {
             "" => write!(f, "{whole}"),
             rest => write!(f, "{whole}.{rest}"),
         }
+    }
+}
+
+/// For readers who will not reckon with it.
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0 as f64 / 1e9)
     }
 }
 

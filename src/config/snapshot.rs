@@ -394,6 +394,8 @@ pub struct Candidate {
     pub context: Option<u64>,
     pub price: Option<Price>,
     pub facts: Facts,
+    /// The model that really answers, where it is another.
+    pub served_as: Option<Arc<str>>,
 }
 
 #[derive(Debug, Clone)]

@@ -19,6 +19,7 @@ const DRAIN_BYTES: usize = 128 * 1024 * 1024;
 
 pub const PROVIDER: HeaderName = HeaderName::from_static("x-overspill-provider");
 pub const MODEL: HeaderName = HeaderName::from_static("x-overspill-model");
+pub const SERVED_AS: HeaderName = HeaderName::from_static("x-overspill-served-as");
 pub const ATTEMPTS: HeaderName = HeaderName::from_static("x-overspill-attempts");
 pub const TRACE: HeaderName = HeaderName::from_static("x-overspill-trace");
 pub const COST: HeaderName = HeaderName::from_static("x-overspill-cost");
@@ -36,6 +37,9 @@ pub fn describe(head: &mut ResponseHeader, tale: &Tale) -> pingora::Result<()> {
     }
     if let Some(served) = &tale.served {
         insert_text(head, MODEL, served)?;
+    }
+    if let Some(other) = &tale.served_as {
+        insert_text(head, SERVED_AS, other)?;
     }
     head.insert_header(ATTEMPTS, HeaderValue::from(tale.attempts.len()))?;
     insert_text(head, TRACE, &trace(&tale.attempts))?;

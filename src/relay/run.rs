@@ -399,6 +399,7 @@ pub fn first_token_came(tale: &mut Tale) {
 pub fn answers(step: &Step<'_>, tale: &mut Tale) {
     tale.provider = Some(Arc::clone(&step.candidate.target.provider.name));
     tale.label = Some(Arc::clone(step.label));
+    tale.served_as.clone_from(&step.candidate.served_as);
     if tale.served.as_deref() != Some(step.model) {
         tale.served = Some(step.model.to_owned());
     }

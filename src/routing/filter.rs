@@ -249,8 +249,8 @@ fn by_rules(candidate: &Candidate, rules: &Rules, whose: Whose) -> Option<Exclus
         return Some(Exclusion::NotInOnly(whose));
     }
     let is_elsewhere = || {
-        let region = facts.region.as_ref();
-        region.is_none_or(|region| !rules.regions.contains(region))
+        let regions = &provider.regions;
+        regions.is_empty() || !regions.iter().all(|region| rules.regions.contains(region))
     };
     if !rules.regions.is_empty() && is_elsewhere() {
         return Some(Exclusion::Region(whose));

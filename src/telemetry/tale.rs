@@ -51,6 +51,8 @@ pub struct Tale {
     /// The same for metrics: a name from the configuration, never a caller's.
     pub label: Option<Arc<str>>,
     pub provider: Option<Arc<str>>,
+    /// The model that really answers, where it is another.
+    pub served_as: Option<Arc<str>>,
     pub attempts: Vec<Attempt>,
     /// Targets that were not asked at all: provider, and why.
     pub left_out: Vec<(Arc<str>, &'static str)>,

@@ -16,6 +16,7 @@ pub struct Provider {
     pub api_keys: Option<List<Secret>>,
     pub driver: Option<Driver>,
     pub base_url: Option<String>,
+    pub region: Option<String>,
     pub addresses: Option<List<Address>>,
     pub proxy: Option<Secret>,
     pub auth: Option<Auth>,
@@ -27,7 +28,6 @@ pub struct Provider {
     pub health: Option<Health>,
     pub prefill: Option<Prefill>,
     pub inject_usage: Option<bool>,
-    pub region: Option<String>,
     pub data: Option<Data>,
 }
 

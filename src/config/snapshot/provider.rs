@@ -1,6 +1,6 @@
 //! The ready form of a provider: where it is, who we are there, and what it may be asked.
 
-use crate::catalog::Prefill;
+use crate::catalog::{Prefill, Status};
 use crate::config::secret::Secret;
 use crate::config::snapshot::rules::{Capabilities, Quantization, Scores};
 use crate::config::snapshot::{Endpoint, Price};
@@ -18,6 +18,8 @@ pub struct Provider {
     /// The catalogue's name for whoever stands behind it, which its errors are read by; its own
     /// where the catalogue knows neither name nor host.
     pub vendor: Arc<str>,
+    /// Where it works on what it is sent. Empty: unknown.
+    pub regions: Vec<Arc<str>>,
     pub tls: bool,
     pub client_tls: ClientTls,
     /// Host name or address without port or brackets: the SNI, and what is resolved unless there
@@ -49,8 +51,6 @@ pub struct Provider {
     pub prefill_path: Option<String>,
     /// Streams are asked for their usage with `stream_options.include_usage`.
     pub inject_usage: bool,
-    /// None: unknown.
-    pub region: Option<Arc<str>>,
     /// It may collect what it is sent. None: unknown.
     pub collects: Option<bool>,
     /// It keeps nothing of what it is sent. None: unknown.
@@ -70,14 +70,23 @@ impl Provider {
 pub struct ProviderModel {
     /// The provider's own name.
     pub name: Arc<str>,
+    /// Its other names for the same model.
+    pub also: Vec<Arc<str>>,
     pub context: Option<u64>,
     pub price: Option<Price>,
     /// An alias of another canonical model: which one really answers.
     pub served_as: Option<Arc<str>>,
+    pub status: Status,
     /// None: unknown.
     pub capabilities: Option<Capabilities>,
     pub quantization: Option<Quantization>,
     pub scores: Scores,
+}
+
+impl ProviderModel {
+    pub fn is_called(&self, name: &str) -> bool {
+        *self.name == *name || self.also.iter().any(|also| **also == *name)
+    }
 }
 
 /// How a provider is told who calls. Header values are marked sensitive.

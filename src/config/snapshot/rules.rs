@@ -1,5 +1,6 @@
 //! Who may serve a request, and who should.
 
+pub use crate::catalog::Capability;
 use crate::config::metric::{Metric, Stat};
 use crate::config::money::Amount;
 use std::sync::Arc;
@@ -73,7 +74,6 @@ pub struct By {
 /// What is known of one provider's serving of one model.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    pub region: Option<Arc<str>>,
     /// It may collect what it is sent. None: unknown.
     pub collects: Option<bool>,
     /// It keeps nothing. None: unknown.
@@ -142,54 +142,23 @@ impl Quantization {
             Quantization::Unknown => "unknown",
         }
     }
+
+    pub fn named(word: &str) -> Option<Quantization> {
+        Quantization::ALL.into_iter().find(|one| one.name() == word)
+    }
 }
 
 /// What a model can do besides text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Capabilities(u8);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Capability {
-    Tools,
-    Vision,
-    ResponseFormat,
-    Reasoning,
-}
-
-impl Capability {
-    pub const ALL: [Capability; 4] = [
-        Capability::Tools,
-        Capability::Vision,
-        Capability::ResponseFormat,
-        Capability::Reasoning,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Capability::Tools => "tools",
-            Capability::Vision => "vision",
-            Capability::ResponseFormat => "response_format",
-            Capability::Reasoning => "reasoning",
-        }
-    }
-
-    fn bit(self) -> u8 {
-        match self {
-            Capability::Tools => 1,
-            Capability::Vision => 2,
-            Capability::ResponseFormat => 4,
-            Capability::Reasoning => 8,
-        }
-    }
-}
-
 impl Capabilities {
     pub fn add(&mut self, one: Capability) {
-        self.0 |= one.bit();
+        self.0 |= bit(one);
     }
 
     pub fn has(self, one: Capability) -> bool {
-        self.0 & one.bit() != 0
+        self.0 & bit(one) != 0
     }
 
     /// The first that `self` has and `other` lacks.
@@ -197,6 +166,15 @@ impl Capabilities {
         Capability::ALL
             .into_iter()
             .find(|one| self.has(*one) && !other.has(*one))
+    }
+}
+
+fn bit(one: Capability) -> u8 {
+    match one {
+        Capability::Tools => 1,
+        Capability::Vision => 2,
+        Capability::Reasoning => 4,
+        Capability::ResponseFormat => 8,
     }
 }
 

@@ -6,6 +6,7 @@ mod log;
 mod messages;
 mod parse;
 mod prices;
+mod regions;
 mod secrets;
 mod streams;
 mod traces;

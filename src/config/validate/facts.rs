@@ -1,6 +1,7 @@
 //! What a provider and its models are said to be: what the rules of routes, keys and callers are
 //! held against.
 
+use crate::catalog::{Collection, DataPolicy};
 use crate::config::file;
 use crate::config::metric::Metric;
 use crate::config::place::Place;
@@ -23,7 +24,7 @@ pub fn capabilities(report: &mut Report, place: &Place, list: &List<String>) -> 
 }
 
 pub fn quantization(report: &mut Report, place: &Place, word: &str) -> Option<Quantization> {
-    let found = Quantization::ALL.into_iter().find(|one| one.name() == word);
+    let found = Quantization::named(word);
     if found.is_none() {
         unknown(
             report,
@@ -86,13 +87,18 @@ pub fn region(report: &mut Report, place: &Place, word: &str) -> Option<Arc<str>
     None
 }
 
-/// Whether it collects what it is sent, and whether it keeps nothing.
-pub fn data(file: Option<file::Data>) -> (Option<bool>, Option<bool>) {
+/// Whether it collects what it is sent, and whether it keeps nothing: the file's word, else the
+/// catalogue's.
+pub fn data(file: Option<file::Data>, known: Option<DataPolicy>) -> (Option<bool>, Option<bool>) {
     let file = file.unwrap_or_default();
+    let known = known.unwrap_or_default();
     let collects = file
         .collection
         .map(|collection| collection == file::Collection::Allow);
-    (collects, file.zdr)
+    let is_known_to = known
+        .collection
+        .map(|collection| collection == Collection::Allow);
+    (collects.or(is_known_to), file.zdr.or(known.zdr))
 }
 
 fn unknown(report: &mut Report, place: &Place, word: &str, known: &[&str]) {

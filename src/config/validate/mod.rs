@@ -23,6 +23,7 @@ mod price;
 mod provider;
 mod proxy;
 mod reach;
+mod region;
 mod route;
 mod rules;
 mod served;

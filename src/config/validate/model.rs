@@ -1,11 +1,11 @@
 //! The models of one provider: the file's own words over the catalogue's.
 
-use crate::catalog::{Known, KnownModel, catalog};
+use crate::catalog::{Known, KnownModel, Status, catalog};
 use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::Report;
 use crate::config::shape::Ordered;
-use crate::config::snapshot::{ProviderModel, Scores};
+use crate::config::snapshot::{ProviderModel, Quantization, Scores};
 use crate::config::validate::facts;
 use crate::config::validate::names::{foreign_name, is_name, name};
 use crate::config::validate::price::Pricing;
@@ -25,14 +25,14 @@ pub fn models(
     let known = known.map_or(&none, |known| &known.models);
     let mut models: Models = HashMap::new();
     for (id, model) in known {
-        models.insert(id.as_str().into(), Arc::new(ready(model, pricing)));
+        models.insert(id.as_str().into(), Arc::new(ready(id, model, pricing)));
     }
     let overridden = |id: &String| own.0.iter().any(|(own, _)| own == id);
-    let dates = known.iter().filter(|(id, _)| !overridden(id));
-    let dates = dates.filter_map(|(_, model)| model.price.as_ref());
-    let oldest = dates
-        .map(|price| price.date.as_ref().unwrap_or(&catalog().priced))
-        .min();
+    let prices = known
+        .iter()
+        .filter(|(id, _)| !overridden(id))
+        .filter_map(|(_, model)| model.price.as_ref());
+    let oldest = prices.map(|price| catalog().date(price)).min();
     if let Some(date) = oldest.filter(|date| pricing.is_old(date)) {
         let message = format!("the catalogue's prices for it are of {date}, over a year old");
         report.warn(provider, message);
@@ -45,7 +45,7 @@ pub fn models(
                 "a model id has up to 256 letters, digits and signs only",
             );
         }
-        if let Some(model) = model(report, &place, file, known.get(id), pricing) {
+        if let Some(model) = model(report, &place, file, id, known.get(id), pricing) {
             models.insert(id.as_str().into(), Arc::new(model));
         }
     }
@@ -57,12 +57,13 @@ fn model(
     report: &mut Report,
     place: &Place,
     file: &file::Model,
+    id: &str,
     known: Option<&KnownModel>,
     pricing: Pricing<'_>,
 ) -> Option<ProviderModel> {
     let known = known
-        .filter(|known| file.name.as_ref().is_none_or(|name| *name == known.name))
-        .map(|known| ready(known, pricing));
+        .filter(|known| file.name.as_ref().is_none_or(|name| known.is_called(name)))
+        .map(|known| ready(id, known, pricing));
     let name: Arc<str> = match (&file.name, &known) {
         (Some(name), _) => {
             let long = place.key("name");
@@ -94,8 +95,12 @@ fn model(
         Some(file) => pricing.price(report, &place.key("price"), file),
         None => known.as_ref().and_then(|known| known.price.clone()),
     };
+    let also = known.as_ref().map(|known| known.also.clone());
+    let status = known.as_ref().map_or(Status::Served, |known| known.status);
     Some(ProviderModel {
         name,
+        also: also.unwrap_or_default(),
+        status,
         context: file
             .context
             .or(known.as_ref().and_then(|known| known.context)),
@@ -120,15 +125,20 @@ fn model(
     })
 }
 
-fn ready(known: &KnownModel, pricing: Pricing<'_>) -> ProviderModel {
+fn ready(id: &str, known: &KnownModel, pricing: Pricing<'_>) -> ProviderModel {
+    let model = catalog().models.get(id);
+    let capabilities = model.and_then(|model| model.capabilities.as_ref());
+    let quantization = known.quantization.as_deref();
     let price = known.price.as_ref();
     ProviderModel {
         name: known.name.as_str().into(),
         context: known.context,
+        also: known.also.iter().map(|also| also.as_str().into()).collect(),
         price: price.and_then(|price| pricing.of_catalogue(price)),
+        status: known.status,
         served_as: known.served_as.as_deref().map(Arc::from),
-        capabilities: None,
-        quantization: None,
+        capabilities: capabilities.map(|list| list.iter().copied().collect()),
+        quantization: quantization.and_then(Quantization::named),
         scores: Scores::default(),
     }
 }

@@ -19,6 +19,7 @@ use crate::config::validate::model::models;
 use crate::config::validate::names::is_name;
 use crate::config::validate::price::Pricing;
 use crate::config::validate::reach::{Reach, reach};
+use crate::config::validate::region::{known_there, regions};
 use std::sync::Arc;
 
 const DEFAULT_ENDPOINTS: [Endpoint; 3] =
@@ -117,7 +118,8 @@ impl One<'_> {
                 "a provider's name has letters, digits and signs only",
             );
         }
-        let known = catalog().get(self.name);
+        let known = known_there(report, &self.place, self.name, file);
+        let known = known.as_deref();
         let reach = reach(report, &self.place, self.name, file, known, self.server);
         let credentials = credentials(report, &self.place, file, known);
         let endpoints = self.endpoints(report, file, known);
@@ -137,17 +139,17 @@ impl One<'_> {
         let directory = self.context.directory;
         let client_tls = client_tls(report, &self.place, file.tls.as_ref(), url.tls, directory);
         let vendor = catalog().vendor(self.name, &url.host);
+        // Its host does not always tell which of several regions it is in.
+        let by_host = vendor.map(|(_, known)| known);
+        let by_host = by_host.filter(|known| known.elsewhere.is_empty());
         let (prefill, prefill_path) = prefill(file, vendor.map(|(_, known)| known), &url);
         let takes_usage = vendor.and_then(|(_, known)| known.inject_usage);
-        let region = file
-            .region
-            .as_deref()
-            .and_then(|word| facts::region(report, &self.place.key("region"), word));
-        let (collects, zdr) = facts::data(file.data);
+        let (collects, zdr) = facts::data(file.data, vendor.map(|(_, known)| known.data));
         Some(Provider {
             name: self.name.into(),
             index: self.index,
             vendor: vendor.map_or(self.name, |(vendor, _)| vendor).into(),
+            regions: regions(file, known.or(by_host)),
             tls: url.tls,
             client_tls,
             host: url.host,
@@ -165,7 +167,6 @@ impl One<'_> {
             prefill,
             prefill_path,
             inject_usage: file.inject_usage.or(takes_usage).unwrap_or(true),
-            region,
             collects,
             zdr,
             models,

@@ -89,7 +89,7 @@ fn own_candidate(target: &Arc<Target>) -> Option<Candidate> {
         .provider
         .models
         .values()
-        .find(|model| model.name == *name);
+        .find(|model| model.is_called(name));
     Some(candidate(target, name, known))
 }
 
@@ -104,6 +104,7 @@ fn candidate(
         upstream_json: json_string(name),
         context: known.and_then(|model| model.context),
         price: known.and_then(|model| model.price.clone()),
+        served_as: known.and_then(|model| model.served_as.clone()),
         facts: facts(target, known),
     }
 }
@@ -111,11 +112,10 @@ fn candidate(
 fn facts(target: &Target, known: Option<&Arc<ProviderModel>>) -> Facts {
     let provider = &target.provider;
     Facts {
-        region: provider.region.clone(),
         collects: provider.collects,
         zdr: provider.zdr,
         capabilities: known.and_then(|model| model.capabilities),
-        quantization: known.and_then(|model| model.quantization.clone()),
+        quantization: known.and_then(|model| model.quantization),
         scores: known.map(|model| model.scores.clone()).unwrap_or_default(),
         dollars: known.and_then(|model| Some(model.price.as_ref()?.dollars())),
     }

@@ -79,7 +79,7 @@ fn status_of(kind: Kind) -> u16 {
 /// parsed at all, and of the others only the top level is looked at.
 pub fn error_inside(body: &[u8]) -> bool {
     // Inside a JSON string these would stand as `\"error\"`, so text cannot be taken for a key.
-    const TELLING: [&[u8]; 3] = [b"\"error\"", b"\"base_resp\"", b"\"code\""];
+    const TELLING: [&[u8]; 4] = [b"\"error\"", b"\"base_resp\"", b"\"code\"", b"\"__type\""];
     if !TELLING.iter().any(|key| memmem::find(body, key).is_some()) {
         return false;
     }
@@ -97,6 +97,8 @@ pub fn error_inside(body: &[u8]) -> bool {
         || is("object", "error")
         || is("type", "error")
         || is("type", "response.failed")
+        // Amazon's errors carry their name here.
+        || field("__type").is_some_and(|name| name.contains("Exception"))
         || field("base_resp").is_some_and(base_resp_failed)
         || field("choices").is_some_and(choice_failed)
         || (field("code").is_some_and(failing_code)

@@ -1,18 +1,54 @@
-//! What the vendors' codes and phrases mean: one table, read from the top, the first match wins.
+//! What the vendors' codes and phrases mean: what the catalogue says of one of them, then one table
+//! for all, each read from the top; the first match wins.
 
 use super::said::Said;
+use crate::catalog::{ErrorRule, Means, catalog};
 use crate::failover::Kind;
 
 /// The meaning of an error. `status` is the provider's own or, for an error inside a 200, the one
 /// it states, else 200.
 pub fn kind(provider: &str, status: u16, said: &Said) -> Kind {
-    let rule = RULES.iter().find(|rule| rule.fits(provider, status, said));
+    let own = catalog().get(provider).map(|known| known.errors.as_slice());
+    let own = own.unwrap_or_default().iter();
+    if let Some(rule) = own.clone().find(|rule| is_meant(rule, status, said)) {
+        return kind_of(rule.means);
+    }
+    let rule = RULES.iter().find(|rule| rule.fits(status, said));
     rule.map_or_else(|| by_status(status), |rule| rule.kind)
 }
 
+fn is_meant(rule: &ErrorRule, status: u16, said: &Said) -> bool {
+    let of_code = || rule.codes.iter().any(|pattern| has_code(said, pattern));
+    let of_phrase = || rule.phrases.iter().any(|phrase| said.text.contains(phrase));
+    (rule.status.is_empty() || rule.status.contains(&status))
+        && (rule.codes.is_empty() || of_code())
+        && (rule.phrases.is_empty() || of_phrase())
+}
+
+fn kind_of(means: Means) -> Kind {
+    match means {
+        Means::Rate => RateLimited,
+        Means::Overload => Overloaded,
+        Means::Quota => Quota,
+        Means::Auth => Credentials,
+        Means::Context => ContextLength,
+        Means::ContentFilter => ContentFilter,
+        Means::BadRequest => Rejected,
+        Means::Failure => ServerError,
+    }
+}
+
+/// `*` at the end of a pattern stands for anything.
+fn has_code(said: &Said, pattern: &str) -> bool {
+    said.codes
+        .iter()
+        .any(|code| match pattern.strip_suffix('*') {
+            Some(start) => code.starts_with(start),
+            None => code == pattern,
+        })
+}
+
 struct Rule {
-    /// Catalogue names; empty: everyone.
-    providers: &'static [&'static str],
     /// Empty: any.
     statuses: &'static [u16],
     says: Says,
@@ -31,7 +67,6 @@ enum Says {
     Word(&'static [&'static str]),
 }
 
-const EVERYONE: &[&str] = &[];
 const ANY: &[u16] = &[];
 /// Where a request is refused for what it is; 200 is an error inside an answer.
 const REFUSED: &[u16] = &[200, 400, 403, 413, 422];
@@ -41,14 +76,8 @@ const BUSY: &[u16] = &[200, 429, 500, 502, 503, 504];
 /// Where a bill that is not paid shows, besides 402.
 const UNPAID: &[u16] = &[200, 400, 403, 429];
 
-const fn rule(
-    providers: &'static [&'static str],
-    statuses: &'static [u16],
-    says: Says,
-    kind: Kind,
-) -> Rule {
+const fn rule(statuses: &'static [u16], says: Says, kind: Kind) -> Rule {
     Rule {
-        providers,
         statuses,
         says,
         kind,
@@ -63,104 +92,80 @@ use Says::{Anything, Code, Phrase, RelayedPhrase, Word};
 
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
-    // One vendor's own use of a status or of a word that means something else elsewhere.
-    rule(&["together"], &[403], Anything, ContextLength),
-    rule(&["groq"], &[498], Anything, Overloaded),
-    // The account is suspended.
-    rule(&["fireworks"], &[412], Anything, Quota),
-    // Tokens a minute, where OpenAI means money.
-    rule(&["alibaba"], ANY, Code(&["insufficient_quota"]), RateLimited),
-    // The free allowance is used up, or the spending limit that the account set itself.
-    rule(&["volcengine"], ANY, Code(&["quotaexceeded", "setlimitexceeded"]), Quota),
-    rule(&["zhipu"], ANY, Code(&["1113", "1308", "1310"]), Quota),
-    rule(&["zhipu"], ANY, Code(&["1302", "1303", "1305"]), RateLimited),
-    rule(&["zhipu"], ANY, Code(&["1312"]), Overloaded),
-    rule(&["zhipu"], ANY, Code(&["1301"]), ContentFilter),
-    rule(&["zhipu"], ANY, Code(&["1261"]), ContextLength),
-    rule(&["minimax"], ANY, Code(&["1002", "1039", "1041"]), RateLimited),
-    rule(&["minimax"], ANY, Code(&["1004", "2049"]), Credentials),
-    rule(&["minimax"], ANY, Code(&["1008", "2056"]), Quota),
-    rule(&["minimax"], ANY, Code(&["1026", "1027"]), ContentFilter),
-    rule(&["minimax"], ANY, Code(&["2013"]), Rejected),
-    rule(&["siliconflow"], ANY, Code(&["50505", "50603"]), Overloaded),
-    rule(&["siliconflow"], ANY, Code(&["50602"]), RateLimited),
-    // A 400, but a matter of capacity.
-    rule(&["bedrock"], ANY, Code(&["servicequotaexceededexception"]), RateLimited),
-
     // These two statuses say it all.
-    rule(EVERYONE, &[401], Anything, Credentials),
-    rule(EVERYONE, &[402], Anything, Quota),
+    rule(&[401], Anything, Credentials),
+    rule(&[402], Anything, Quota),
 
-    rule(EVERYONE, ANY, Code(&[
+    rule(ANY, Code(&[
         "content_filter", "content_policy*", "responsibleaipolicyviolation", "flagged_input",
         "data_inspection_failed", "datainspectionfailed", "sensitivecontentdetected*",
         "inputtextsensitivecontentdetected*", "outputtextsensitivecontentdetected*", "moderation*",
     ]), ContentFilter),
     // Before all that looks for a key or a permission: xAI's moderation mentions both.
-    rule(EVERYONE, REFUSED, Phrase(&[
+    rule(REFUSED, Phrase(&[
         "content exists risk", "content management policy", "content policy",
         "violates usage guidelines", "inappropriate content", "requires moderation",
         "flagged by", "flagged for", "was flagged", "不安全或敏感",
     ]), ContentFilter),
 
-    rule(EVERYONE, ANY, Code(&[
+    rule(ANY, Code(&[
         "context_length_exceeded", "context_window_exceeded", "model_context_window_exceeded",
         "exceed_context_size_error", "tokens_limit_reached",
     ]), ContextLength),
-    rule(EVERYONE, TOO_LONG, RelayedPhrase(&[
+    rule(TOO_LONG, RelayedPhrase(&[
         "context length", "context window", "context size", "context limit",
         "exceeds the context", "prompt is too long", "prompt too long", "input is too long",
         "too many tokens", "maximum prompt length", "input token count", "max_seq_len",
         "range of input length should be", "`inputs` tokens + `max_new_tokens` must be",
     ]), ContextLength),
 
-    rule(EVERYONE, ANY, Code(&[
+    rule(ANY, Code(&[
         "insufficient_quota", "exceeded_current_quota*", "insufficient_balance",
         "insufficient_credits", "arrearage", "accountoverdueerror", "billing_hard_limit_reached",
         "billing_not_active", "billing_error", "enforced_spend_limit_reached",
         "allocationquota.freetieronly",
     ]), Quota),
-    rule(EVERYONE, ANY, Code(&[
+    rule(ANY, Code(&[
         "overloaded_error", "engine_overloaded*", "serveroverloaded", "server_overloaded",
         "overloaded", "model_overloaded", "modelnotreadyexception", "capacity_exhausted",
         "nocapacity",
     ]), Overloaded),
     // Before the phrases on money: Gemini's limit a minute speaks of plan and billing.
-    rule(EVERYONE, ANY, Code(&[
+    rule(ANY, Code(&[
         "rate_limit*", "ratelimit*", "too_many_requests*", "throttling*", "resource_exhausted",
         "limit_requests", "limit_burst_rate", "token_quota_exceeded", "request_quota_exceeded",
     ]), RateLimited),
-    rule(EVERYONE, UNPAID, Phrase(&[
+    rule(UNPAID, Phrase(&[
         "credit balance is too low", "insufficient balance", "balance is insufficient",
         "balance is not enough", "insufficient credits", "exceeded your current quota",
         "used all available credits", "have any credits", "key limit exceeded", "overdue",
         "arrears", "spending limit", "余额不足", "欠费",
     ]), Quota),
-    rule(EVERYONE, ANY, Code(&[
+    rule(ANY, Code(&[
         "invalid_api_key", "invalidapikey", "api_key_invalid", "incorrect_api_key*",
         "authentication_error", "authenticationerror", "invalid_authentication_error",
         "unauthenticated", "unauthorized", "permission_error", "permission_denied",
         "accessdenied*", "unrecognizedclientexception", "expiredtokenexception",
         "invalidsignatureexception",
     ]), Credentials),
-    rule(EVERYONE, &[200, 400], Phrase(&[
+    rule(&[200, 400], Phrase(&[
         "api key not valid", "incorrect api key", "invalid api key",
     ]), Credentials),
     // A 403 is ours only where it names what is ours; else it is the caller's.
-    rule(EVERYONE, &[403], Phrase(&["balance", "billing", "余额"]), Quota),
-    rule(EVERYONE, &[403], Phrase(&[
+    rule(&[403], Phrase(&["balance", "billing", "余额"]), Quota),
+    rule(&[403], Phrase(&[
         "api_key", "apikey", "permission", "unauthorized", "not authorized", "权限", "密钥",
     ]), Credentials),
-    rule(EVERYONE, &[403], Word(&["key", "keys"]), Credentials),
+    rule(&[403], Word(&["key", "keys"]), Credentials),
 
-    rule(EVERYONE, BUSY, Phrase(&[
+    rule(BUSY, Phrase(&[
         "overloaded", "too busy", "server is busy", "at capacity", "no capacity",
     ]), Overloaded),
-    rule(EVERYONE, &[200], Phrase(&[
+    rule(&[200], Phrase(&[
         "rate limit", "too many requests", "tpm limit", "rpm limit",
     ]), RateLimited),
     // Inside a 200 there may be nothing else to tell whose fault it is.
-    rule(EVERYONE, &[200], Code(&[
+    rule(&[200], Code(&[
         "invalid_request_error", "invalid_argument", "invalid_parameter*", "invalidparameter*",
         "badrequesterror", "not_found_error", "model_not_found",
     ]), Rejected),
@@ -177,10 +182,8 @@ fn by_status(status: u16) -> Kind {
 }
 
 impl Rule {
-    fn fits(&self, provider: &str, status: u16, said: &Said) -> bool {
-        (self.providers.is_empty() || self.providers.contains(&provider))
-            && (self.statuses.is_empty() || self.statuses.contains(&status))
-            && self.says.fits(said)
+    fn fits(&self, status: u16, said: &Said) -> bool {
+        (self.statuses.is_empty() || self.statuses.contains(&status)) && self.says.fits(said)
     }
 }
 
@@ -189,14 +192,7 @@ impl Says {
         let within = |text: &str, phrases: &[&str]| phrases.iter().any(|p| text.contains(p));
         match self {
             Anything => true,
-            Code(patterns) => said.codes.iter().any(|code| {
-                patterns
-                    .iter()
-                    .any(|pattern| match pattern.strip_suffix('*') {
-                        Some(start) => code.starts_with(start),
-                        None => code == pattern,
-                    })
-            }),
+            Code(patterns) => patterns.iter().any(|pattern| has_code(said, pattern)),
             Phrase(phrases) => within(&said.text, phrases),
             RelayedPhrase(phrases) => within(&said.text, phrases) || within(&said.relayed, phrases),
             Word(words) => said
