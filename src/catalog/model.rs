@@ -13,11 +13,6 @@ pub struct Model {
     /// Absent: unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Vec<Capability>>,
-    #[serde(default)]
-    pub status: Status,
-    /// The model to ask for instead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replaced_by: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unverified: Vec<String>,
 }
@@ -87,6 +82,9 @@ pub struct KnownModel {
     pub quantization: Option<String>,
     #[serde(default)]
     pub status: Status,
+    /// The model to ask for instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
     /// The model that really answers, where it is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_as: Option<String>,

@@ -66,8 +66,7 @@ fn overview(catalog: &Catalog) -> String {
             id.clone(),
             dash(model.context.map(|context| context.to_string())),
             served.count().to_string(),
-            model.status.word().to_owned(),
-            dash(model.replaced_by.clone()),
+            capabilities(model),
         ]
     });
     format!(
@@ -78,7 +77,7 @@ fn overview(catalog: &Catalog) -> String {
             &providers.collect::<Vec<_>>()
         ),
         table(
-            &["MODEL", "CONTEXT", "PROVIDERS", "STATUS", "REPLACED BY"],
+            &["MODEL", "CONTEXT", "PROVIDERS", "CAPABILITIES"],
             &models.collect::<Vec<_>>()
         )
     )
@@ -142,16 +141,12 @@ fn one_provider(catalog: &Catalog, name: &str, known: &Known) -> String {
 
 fn one_model(catalog: &Catalog, id: &str, model: &Model) -> String {
     let mut text = format!("{id}\n{}\n", preface(catalog));
-    let capabilities = model.capabilities.iter().flatten().map(words);
-    let capabilities: Vec<String> = capabilities.collect();
     for (label, value) in [
         (
             "context",
             dash(model.context.map(|tokens| tokens.to_string())),
         ),
-        ("capabilities", dash(Some(capabilities.join(", ")))),
-        ("status", model.status.word().to_owned()),
-        ("replaced by", dash(model.replaced_by.clone())),
+        ("capabilities", capabilities(model)),
         ("unverified", dash(Some(model.unverified.join(", ")))),
     ] {
         text.push_str(&format!("{label:<16}{value}\n"));
@@ -197,6 +192,12 @@ fn served(catalog: &Catalog, model: &KnownModel) -> [String; 5] {
             .iter()
             .map(|other| format!("served as {other}")),
     );
+    notes.extend(
+        model
+            .replaced_by
+            .iter()
+            .map(|other| format!("ask for {other}")),
+    );
     notes.extend(model.quantization.clone());
     notes.extend(model.also.iter().map(|also| format!("also {also}")));
     [
@@ -210,6 +211,14 @@ fn served(catalog: &Catalog, model: &KnownModel) -> [String; 5] {
         ),
         notes.join("; "),
     ]
+}
+
+fn capabilities(model: &Model) -> String {
+    let all: Option<Vec<String>> = model
+        .capabilities
+        .as_ref()
+        .map(|all| all.iter().map(words).collect());
+    dash(all.map(|all| all.join(", ")))
 }
 
 fn regions(known: &Known) -> String {

@@ -1,6 +1,6 @@
 //! What a caller may ask for: `/v1/models`.
 
-use crate::catalog::{Status, catalog};
+use crate::catalog::Status;
 use crate::config::money::Amount;
 use crate::config::snapshot::{Exchange, Key, Mode, Price, ProviderModel, Snapshot};
 use crate::error::{Failure, Reason};
@@ -86,9 +86,8 @@ fn entry(id: &str, declared: Option<&ProviderModel>, currency: Currency<'_>) -> 
         if model.status != Status::Served {
             entry.insert("status".to_owned(), json!(model.status.word()));
         }
-        let known = catalog().models.get(id);
-        if let Some(other) = known.and_then(|known| known.replaced_by.as_ref()) {
-            entry.insert("replaced_by".to_owned(), json!(other));
+        if let Some(other) = &model.replaced_by {
+            entry.insert("replaced_by".to_owned(), json!(&**other));
         }
     }
     Value::Object(entry)

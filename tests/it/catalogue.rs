@@ -1,6 +1,6 @@
 //! Providers and models by name: what the catalogue knows is what happens on the wire.
 
-use crate::harness::answers::{failure, http, stream_reply};
+use crate::harness::answers::{failure, head, http, last, part, stream_reply};
 use crate::harness::gateway::run;
 use crate::harness::*;
 use serde_json::json;
@@ -109,8 +109,6 @@ async fn the_eight_models_are_listed_with_prices_and_without_foreign_names() {
     let next = find("qwen/qwen3-next-80b");
     assert_eq!(next["served_as"], "qwen/qwen3-30b-a3b");
     assert_eq!(next["status"], "preview");
-    let old = find("deepseek/deepseek-r1");
-    assert_eq!(old["replaced_by"], "deepseek/deepseek-v4-flash");
 }
 
 /// Who answers is named, not who was asked first.
@@ -170,6 +168,39 @@ async fn a_region_chooses_the_address() {
         "{}",
         shown.text()
     );
+}
+
+/// DeepSeek sends them while a request waits for its turn.
+#[tokio::test]
+async fn blank_lines_before_an_answer_are_no_part_of_it() {
+    let kind = [
+        ("content-type", "application/json"),
+        ("transfer-encoding", "chunked"),
+    ];
+    let provider = Provider::start(move |_, seen| {
+        let mut acts = vec![Act::Write(head(200, &kind))];
+        for blank in ["\n", "\r\n", "\n\n"] {
+            acts.extend([part(blank), Act::Sleep(ms(30))]);
+        }
+        acts.extend([part(chat(&seen.model(), "hello")), last()]);
+        acts
+    })
+    .await;
+    let config = by_name(Config::new(), "deepseek", &provider.base())
+        .route("main", "{ provider: deepseek }")
+        .on_route("match", "{ models: [\"deepseek/*\"] }");
+    let gateway = Gateway::start(&config).await;
+    let reply = gateway.ask(ask("deepseek/deepseek-v3.2")).await.expect(200);
+    assert_eq!(reply.json()["model"], "deepseek/deepseek-v3.2");
+    assert_eq!(reply.json()["choices"][0]["message"]["content"], "hello");
+    assert_eq!(reply.get("x-overspill-attempts"), Some("1"));
+    assert_eq!(provider.only().model(), "deepseek-chat");
+    let listed = gateway.get("/v1/models/deepseek/deepseek-v3.2").await;
+    let listed = listed.expect(200).json();
+    for field in ["served_as", "replaced_by"] {
+        assert_eq!(listed[field], "deepseek/deepseek-v4-flash");
+    }
+    assert_eq!(listed["status"], "deprecated");
 }
 
 /// The same words mean another thing elsewhere: the provider's name decides.

@@ -77,6 +77,8 @@ pub struct ProviderModel {
     /// An alias of another canonical model: which one really answers.
     pub served_as: Option<Arc<str>>,
     pub status: Status,
+    /// The model to ask for instead.
+    pub replaced_by: Option<Arc<str>>,
     /// None: unknown.
     pub capabilities: Option<Capabilities>,
     pub quantization: Option<Quantization>,

@@ -97,10 +97,12 @@ fn model(
     };
     let also = known.as_ref().map(|known| known.also.clone());
     let status = known.as_ref().map_or(Status::Served, |known| known.status);
+    let replaced_by = known.as_ref().and_then(|known| known.replaced_by.clone());
     Some(ProviderModel {
         name,
         also: also.unwrap_or_default(),
         status,
+        replaced_by,
         context: file
             .context
             .or(known.as_ref().and_then(|known| known.context)),
@@ -136,6 +138,7 @@ fn ready(id: &str, known: &KnownModel, pricing: Pricing<'_>) -> ProviderModel {
         also: known.also.iter().map(|also| also.as_str().into()).collect(),
         price: price.and_then(|price| pricing.of_catalogue(price)),
         status: known.status,
+        replaced_by: known.replaced_by.as_deref().map(Arc::from),
         served_as: known.served_as.as_deref().map(Arc::from),
         capabilities: capabilities.map(|list| list.iter().copied().collect()),
         quantization: quantization.and_then(Quantization::named),
