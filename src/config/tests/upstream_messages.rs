@@ -277,7 +277,7 @@ fn certificates() {
 /// What a later version may know is refused by this one.
 #[test]
 fn fields_that_are_not_there_yet() {
-    for field in ["data: { zdr: true }"] {
+    for field in ["data: { zdr: true }", "priority: 1"] {
         let (name, _) = field.split_once(':').unwrap();
         expect(
             field,
