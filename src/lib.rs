@@ -21,6 +21,7 @@ pub mod config;
 pub mod body;
 pub mod dialect;
 pub mod failover;
+pub mod import;
 pub mod pricing;
 pub mod routing;
 pub mod sse;

@@ -4,6 +4,7 @@
 pub mod catalog;
 pub mod check;
 pub mod demo;
+pub mod import;
 pub mod mock;
 pub mod serve;
 mod table;
@@ -51,6 +52,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write another gateway's configuration as ours, with a comment for every decision
+    Import {
+        #[command(subcommand)]
+        from: import::From,
+    },
     /// Serve three mock providers through the gateway: something to try without a key
     Demo {
         /// Where the gateway listens
@@ -94,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Serve { config, upgrade } => serve::run(config, upgrade),
         Command::Check { file } => check::run(&file),
         Command::Catalog { name, json } => catalog::run(name.as_deref(), json),
+        Command::Import { from } => import::run(&from),
         Command::Demo { listen, admin } => demo::run(listen, admin),
         Command::Mock {
             listen,

@@ -4,29 +4,31 @@
 //! (`file`), `validate` turns that into the ready form (`snapshot`). `load` does all of it.
 
 pub mod date;
+pub mod document;
 pub mod load;
 pub mod metric;
 pub mod money;
+pub mod parse;
+pub mod place;
 pub mod problem;
+pub mod reference;
 pub mod secret;
 pub mod snapshot;
 pub mod suggest;
 pub mod units;
 
 mod decode;
-mod document;
 mod fault;
 mod file;
 mod forms;
 mod host;
-mod parse;
-mod place;
-mod reference;
 mod shape;
 mod shown;
 mod standing;
 mod validate;
 mod words;
+
+pub use validate::{EndpointUrl, is_foreign_name, is_name};
 
 #[cfg(test)]
 mod tests;

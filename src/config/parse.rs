@@ -19,6 +19,19 @@ pub fn parse(
     file: &str,
     around: Surroundings<'_>,
 ) -> Result<(Node, Vec<Problem>), Box<Problem>> {
+    tree(text, file, Some(around))
+}
+
+/// The same of a file that is not ours: what looks like a reference is text.
+pub fn parse_foreign(text: &str, file: &str) -> Result<(Node, Vec<Problem>), Box<Problem>> {
+    tree(text, file, None)
+}
+
+fn tree(
+    text: &str,
+    file: &str,
+    around: Option<Surroundings<'_>>,
+) -> Result<(Node, Vec<Problem>), Box<Problem>> {
     let mut tree = Tree::new(file, around);
     let spoiled = |mark, message: String| Box::new(problem(file, mark, &Place::root(), message));
     let start = Mark { line: 1, column: 1 };
@@ -35,6 +48,7 @@ pub fn parse(
     let filled = tree.root.filter(|root| !root.is_null());
     match filled {
         Some(root) => Ok((root, tree.problems)),
+        None if around.is_none() => Err(spoiled(start, "the file is empty".to_owned())),
         None => Err(spoiled(start, EMPTY.to_owned())),
     }
 }
@@ -75,7 +89,7 @@ fn syntax(text: &str, error: &saphyr_parser::ScanError) -> String {
 
 struct Tree<'a> {
     file: &'a str,
-    around: Surroundings<'a>,
+    around: Option<Surroundings<'a>>,
     open: Vec<Open>,
     root: Option<Node>,
     /// Finished nodes by anchor, with the number of nodes in them.
@@ -112,7 +126,7 @@ enum Key {
 }
 
 impl<'a> Tree<'a> {
-    fn new(file: &'a str, around: Surroundings<'a>) -> Tree<'a> {
+    fn new(file: &'a str, around: Option<Surroundings<'a>>) -> Tree<'a> {
         Tree {
             file,
             around,
@@ -236,7 +250,14 @@ impl<'a> Tree<'a> {
                 content: Content::Scalar(as_is(text)),
             };
         }
-        let (scalar, pruned) = match resolve(text, self.around) {
+        let Some(around) = self.around else {
+            return Node {
+                mark,
+                pruned: false,
+                content: Content::Scalar(as_is(text)),
+            };
+        };
+        let (scalar, pruned) = match resolve(text, around) {
             Ok(resolved) => {
                 let references = (!resolved.references.is_empty())
                     .then(|| format!("`{}`", resolved.references.join("` and `")).into());

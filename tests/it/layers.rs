@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 10] = [
     &["error"],
     &["config", "catalog"],
-    &["body", "sse", "dialect", "routing", "failover", "pricing"],
+    &[
+        "body", "sse", "dialect", "routing", "failover", "pricing", "import",
+    ],
     &["access", "limits", "health", "measure"],
     &["store", "telemetry", "decide", "explain"],
     &["proxy::reply"],
@@ -33,7 +35,9 @@ const EXCEPTIONS: [Exception; 1] = [Exception {
 }];
 
 /// No I/O, no clock, no Pingora: what they need comes in as an argument.
-const PURE: [&str; 6] = ["body", "sse", "dialect", "routing", "failover", "pricing"];
+const PURE: [&str; 7] = [
+    "body", "sse", "dialect", "routing", "failover", "pricing", "import",
+];
 /// Live state takes `now` as an argument, and so does the part of the relay that can be driven
 /// without sockets.
 const CLOCKLESS: [&str; 10] = [

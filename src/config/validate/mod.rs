@@ -41,6 +41,9 @@ use crate::config::snapshot::Snapshot;
 use crate::config::validate::rules::Known;
 use std::path::Path;
 
+pub use endpoint_url::EndpointUrl;
+pub use names::{is_foreign_name, is_name};
+
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// Where relative paths begin.

@@ -11,6 +11,8 @@ pub struct Config {
     providers: Vec<Entry>,
     routes: Vec<Entry>,
     top: Vec<String>,
+    /// All but `server`, written already.
+    whole: Option<String>,
     pub environment: Vec<(String, String)>,
 }
 
@@ -40,6 +42,14 @@ impl Entry {
 impl Config {
     pub fn new() -> Config {
         Config::default()
+    }
+
+    /// One that is written already, but for `server`.
+    pub fn written(yaml: &str) -> Config {
+        Config {
+            whole: Some(yaml.into()),
+            ..Config::default()
+        }
     }
 
     /// One provider, `one`, for everything.
@@ -167,6 +177,9 @@ impl Config {
         }
         for line in &self.server {
             out.push_str(&format!("  {}\n", line.replace("ADMIN", admin)));
+        }
+        if let Some(whole) = &self.whole {
+            return out + whole;
         }
         out.push_str("providers:\n");
         for provider in &self.providers {
