@@ -1,14 +1,17 @@
 //! Why a request goes where it goes: the decision a request would take, told instead of taken.
 
 use crate::config::metric::{Metric, Stat, Window};
-use crate::config::snapshot::{Candidate, Key};
-use crate::decide::{Ask, Decision};
+use crate::config::snapshot::{Candidate, Endpoint, Key, Keys, Snapshot};
+use crate::decide::{self, Ask, Decision, decide};
 use crate::error::{Failure, Reason};
 use crate::health::board::Board;
 use crate::health::grant::bar;
 use crate::measure::table::Table;
+use crate::routing::filter::Needs;
+use crate::routing::preferences::Preferences;
 use crate::routing::rank;
-use http::HeaderMap;
+use crate::routing::table::Asked;
+use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use std::fmt::Write;
 use std::time::Instant;
@@ -28,6 +31,79 @@ pub fn permitted(key: Option<&Key>) -> Result<(), Failure> {
         Reason::PolicyKey,
         "this key may not ask for explanations: its operator can set `explain: true` for it",
     ))
+}
+
+/// A request that nobody makes, to be asked what would become of it.
+#[derive(Debug, Default)]
+pub struct Question {
+    pub model: String,
+    /// The name of a key, never its secret.
+    pub key: Option<String>,
+    /// As in `x-overspill-tags`.
+    pub tags: Option<String>,
+    /// As in `x-overspill-route`.
+    pub route: Option<String>,
+    pub host: String,
+    /// None: that of chats.
+    pub path: Option<String>,
+}
+
+/// The answer as JSON, and in words.
+#[derive(Debug)]
+pub struct Answer {
+    pub json: String,
+    pub text: String,
+}
+
+/// What would become of it now.
+pub fn answer(
+    question: &Question,
+    snapshot: &Snapshot,
+    board: &Board,
+    table: &Table,
+    now: Instant,
+) -> Result<Answer, Failure> {
+    let refused = |message: String| Failure::new(Reason::CallerBadRequest, message);
+    let key = match (&question.key, &snapshot.keys) {
+        (None, _) => None,
+        (Some(name), keys) => {
+            let found = match keys {
+                Keys::Open => None,
+                Keys::Known(keys) => keys.values().find(|key| *key.name == **name),
+            };
+            Some(found.ok_or_else(|| refused(format!("there is no key `{name}`")))?)
+        }
+    };
+    let mut headers = HeaderMap::new();
+    if let Some(tags) = &question.tags {
+        let value = HeaderValue::from_str(tags);
+        let value = value.map_err(|_| refused("tags: no value of a header".to_owned()))?;
+        headers.insert("x-overspill-tags", value);
+    }
+    let (model, by) = decide::without_suffix(snapshot, &question.model);
+    let preferences = Preferences::default().with_suffix(by);
+    let path = question.path.as_deref().unwrap_or("/v1/chat/completions");
+    let ask = Ask {
+        asked: Asked {
+            path,
+            host: &question.host,
+            headers: &headers,
+            key: key.map(|key| &**key),
+            route: question.route.as_deref(),
+        },
+        endpoint: Some(Endpoint::at(path).unwrap_or(Endpoint::Chat)),
+        model: (!model.is_empty()).then_some(model),
+        preferences: &preferences,
+        needs: Needs::default(),
+        tokens: (0, 0),
+        drawn: (0, 0),
+    };
+    let decision = decide(snapshot, board, table, &ask, |_| 0, now)?;
+    let explained = explain(&decision, board, table, &ask, now);
+    Ok(Answer {
+        json: explained.to_json(),
+        text: explained.to_text(),
+    })
 }
 
 #[derive(Debug, Serialize)]

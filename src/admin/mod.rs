@@ -1,12 +1,13 @@
 //! The admin port: health, metrics and the configuration. Never on the data port.
 
 mod config;
+mod explain;
 mod measures;
 mod targets;
 
 use crate::jobs::reload::Reloader;
 use crate::jobs::stage::Stage;
-use crate::proxy::shared::Shared;
+use crate::proxy::shared::{Current, Shared};
 use crate::routing::table;
 use async_trait::async_trait;
 use http::{HeaderMap, Method, Response, StatusCode, header};
@@ -30,7 +31,7 @@ impl ServeHttp for Admin {
         let reads = matches!(head.method, Method::GET | Method::HEAD);
         match path {
             "/health/live" | "/livez" | "/health/ready" | "/readyz" | "/metrics"
-            | "/api/config" | "/api/targets" | "/api/measures"
+            | "/api/config" | "/api/targets" | "/api/measures" | "/api/explain"
                 if !reads =>
             {
                 not_allowed("GET")
@@ -47,6 +48,15 @@ impl ServeHttp for Admin {
             "/api/config" => config::show(&self.reloader).await,
             "/api/reload" => config::reload(&self.reloader).await,
             "/api/targets" => self.targets(),
+            "/api/explain" => {
+                let current = self.shared.current.load();
+                let Current { snapshot, board } = &**current;
+                let measures = &self.shared.measures;
+                explain::show(head.uri.query(), |question| {
+                    let table = measures.table();
+                    crate::explain::answer(question, snapshot, board, &table, Instant::now())
+                })
+            }
             "/api/measures" => {
                 let measures = &self.shared.measures;
                 measures::show(head.uri.query(), || measures.exact(Instant::now()))

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::load::load_str;
+use crate::config::money::Amount;
 use crate::config::snapshot::{Endpoint, Snapshot};
 use std::collections::BTreeSet;
 
@@ -108,7 +109,7 @@ fn every_model_is_known_by_its_canonical_id() {
         }
         if let Some(price) = &model.price {
             let amounts = [Some(price.input), Some(price.output), price.cached];
-            let sound = |amount: &f64| (0.0..1000.0).contains(amount);
+            let sound = |amount: &Amount| amount.billionths() < 1_000_000_000_000;
             assert!(amounts.iter().flatten().all(sound), "{name}: {id}");
             assert!(
                 price.cached.is_none_or(|cached| cached <= price.input),

@@ -4,12 +4,14 @@
 pub mod catalog;
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod import;
 pub mod mock;
 pub mod serve;
 mod table;
 mod unconfigured;
 
+use crate::explain::Question;
 use clap::{Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,6 +45,27 @@ enum Command {
     Check {
         /// The configuration file
         file: PathBuf,
+    },
+    /// Say who would serve a model, in which order, and why not the others
+    Explain {
+        /// The configuration file
+        #[arg(short, long, default_value = "overspill.yaml")]
+        config: PathBuf,
+        /// The model asked for, `:nitro` or `:floor` included
+        #[arg(long)]
+        model: String,
+        /// The name of the key that asks
+        #[arg(long)]
+        key: Option<String>,
+        /// What the request has in x-overspill-tags
+        #[arg(long)]
+        tags: Option<String>,
+        /// What the request has in x-overspill-route
+        #[arg(long)]
+        route: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// List what is known of providers and models by name
     Catalog {
@@ -99,6 +122,23 @@ pub fn run() -> ExitCode {
     match line.command {
         Command::Serve { config, upgrade } => serve::run(config, upgrade),
         Command::Check { file } => check::run(&file),
+        Command::Explain {
+            config,
+            model,
+            key,
+            tags,
+            route,
+            json,
+        } => {
+            let question = Question {
+                model,
+                key,
+                tags,
+                route,
+                ..Question::default()
+            };
+            explain::run(&config, &question, json)
+        }
         Command::Catalog { name, json } => catalog::run(name.as_deref(), json),
         Command::Import { from } => import::run(&from),
         Command::Demo { listen, admin } => demo::run(listen, admin),

@@ -175,12 +175,8 @@ async fn other_models_follow_whatever_the_first_one_fails_by() {
             _ => chat_reply(seen),
         })
         .await;
-        let config = three(&[
-            provider.clone(),
-            Provider::well().await,
-            Provider::well().await,
-        ]);
-        let config = config.on_route("targets", "[{ provider: one }]");
+        let providers = [provider, Provider::well().await, Provider::well().await];
+        let config = three(&providers).on_route("targets", "[{ provider: one }]");
         let gateway = Gateway::start(&config).await;
         let body = r#"{"model":"acme/chat","messages":[],"models":["acme/chat","acme/big"]}"#;
         let reply = gateway.chat(body).await.expect(200);

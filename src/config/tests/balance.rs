@@ -94,14 +94,14 @@ fn wrong_words() {
         &format!("{TARGETS}, balance: fastes"),
         &[
             ".balance: `fastes` is not known here; write one of `weighted`, `fastest`, \
-             `least_busy`, `cheapest`, `sticky`; did you mean `fastest`?",
+             `least_busy`, `cheapest`, `sticky`, `ranked`; did you mean `fastest`?",
         ],
     );
     expect_route(
         &format!("{TARGETS}, balance: stiky, sticky: [key]"),
         &[
             ".balance: `stiky` is not known here; write one of `weighted`, `fastest`, \
-             `least_busy`, `cheapest`, `sticky`; did you mean `sticky`?",
+             `least_busy`, `cheapest`, `sticky`, `ranked`; did you mean `sticky`?",
         ],
     );
     expect_route(
@@ -147,7 +147,7 @@ fn sticky_without_its_balance() {
         "defaults: { balance: stick, sticky: [key] }",
         &[
             "o.yaml:1: defaults.balance: `stick` is not known here; write one of `weighted`, \
-             `fastest`, `least_busy`, `cheapest`, `sticky`; did you mean `sticky`?",
+             `fastest`, `least_busy`, `cheapest`, `sticky`, `ranked`; did you mean `sticky`?",
         ],
     );
 }

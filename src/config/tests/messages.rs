@@ -392,10 +392,10 @@ fn policies() {
         ],
     );
     expect_route(
-        &format!("{T}, balance: ranked, timeouts: {{ idle: 5, deadline: 2d }}"),
+        &format!("{T}, balance: rankd, timeouts: {{ idle: 5, deadline: 2d }}"),
         &[
-            ".balance: `ranked` is not known here; write one of `weighted`, `fastest`, \
-             `least_busy`, `cheapest`, `sticky`",
+            ".balance: `rankd` is not known here; write one of `weighted`, `fastest`, \
+             `least_busy`, `cheapest`, `sticky`, `ranked`; did you mean `ranked`?",
             ".timeouts.idle: `5` has no unit; write a time such as `10s`, `800ms` or `5m`",
             ".timeouts.deadline: `2d` is not between 1ms and 1d",
         ],

@@ -2,6 +2,7 @@
 
 use super::load;
 use super::messages::expect_provider;
+use crate::config::money::Amount;
 use crate::config::snapshot::Provider;
 use std::sync::Arc;
 
@@ -28,8 +29,8 @@ fn the_catalogue_has_several_for_some() {
         let model = &provider.models["qwen/qwen3-32b"];
         model.price.as_ref().map(|price| price.output)
     };
-    assert_eq!(price(&usual), Some(1.147));
-    assert_eq!(price(&global), Some(2.8));
+    assert_eq!(price(&usual), Amount::parse("1.147").ok());
+    assert_eq!(price(&global), Amount::parse("2.8").ok());
     assert!(!global.models.contains_key("deepseek/deepseek-r1"));
     assert_eq!(regions(&global), ["global"]);
     assert_eq!(regions(&usual), ["cn"]);

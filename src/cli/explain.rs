@@ -1,0 +1,34 @@
+//! `overspill explain`: the plan for a request, and why, without a running gateway. What only
+//! traffic can tell (health, measures) is as at a start.
+
+use crate::config::load::load;
+use crate::explain::{Question, answer};
+use crate::health::board::Board;
+use crate::measure::{Measures, configured};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+pub fn run(file: &Path, question: &Question, json: bool) -> ExitCode {
+    let env = |name: &str| std::env::var(name).ok();
+    let snapshot = match load(file, &env) {
+        Ok(loaded) => loaded.snapshot,
+        Err(problems) => {
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let now = Instant::now();
+    let board = Board::new(&snapshot, &Board::default(), now);
+    let measures = Measures::new(now);
+    measures.follow(configured::pairs(&snapshot));
+    match answer(question, &snapshot, &board, &measures.exact(now), now) {
+        Ok(answer) if json => println!("{}", answer.json),
+        Ok(answer) => print!("{}", answer.text),
+        Err(failure) => {
+            eprintln!("{}", failure.message);
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
