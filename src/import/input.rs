@@ -1,28 +1,8 @@
 //! The file to import, as a tree whose every part is either taken or reported.
 
 use crate::config::document::{Content, Entry, Meaning, Node};
-use crate::config::parse::parse_foreign;
 use crate::config::place::Place;
-use crate::config::problem::Problem;
-use crate::import::Lost;
-use std::borrow::Cow;
-
-/// Beyond this many lines nobody reads on.
-const MOST_LOST: usize = 1000;
-
-/// What is found on the way: errors end the import, the rest goes with its result.
-pub struct Notes<'a> {
-    file: &'a str,
-    root: Node,
-    errors: Vec<Problem>,
-    findings: Findings,
-}
-
-#[derive(Default)]
-pub struct Findings {
-    pub warnings: Vec<String>,
-    pub lost: Vec<Lost>,
-}
+use crate::import::notes::Notes;
 
 /// A part of the tree, and where it stands.
 #[derive(Clone)]
@@ -35,134 +15,6 @@ pub struct Item<'a> {
 pub struct Fields<'a> {
     pub place: Place,
     rest: Vec<&'a Entry>,
-}
-
-pub fn read<'f>(text: &str, file: &'f str) -> Result<(Node, Notes<'f>), Vec<Problem>> {
-    let json = text.trim_start().starts_with(['{', '[']);
-    let text = if json {
-        Cow::Owned(json_as_yaml(text))
-    } else {
-        Cow::Borrowed(text)
-    };
-    let (root, errors) = parse_foreign(&text, file).map_err(|problem| vec![*problem])?;
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let notes = Notes {
-        file,
-        root: root.clone(),
-        errors,
-        findings: Findings::default(),
-    };
-    Ok((root, notes))
-}
-
-/// The body of a `curl` as documents show it, `'"$NAME"'`, where a shell would put the value in.
-pub fn without_shell(text: &str) -> String {
-    let mut pieces = text.split("'\"$");
-    let mut out = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        match piece.split_once("\"'") {
-            Some((name, rest)) if is_variable(name) => {
-                out.push_str(&format!("${{{name}}}{rest}"));
-            }
-            _ => out.push_str(&format!("'\"${piece}")),
-        }
-    }
-    out
-}
-
-pub fn is_variable(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name
-            .chars()
-            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
-}
-
-/// YAML reads all of JSON but two things: tabs as indentation, and characters in two halves.
-fn json_as_yaml(text: &str) -> String {
-    let text = text.replace('\t', " ");
-    let mut pieces = text.split("\\u");
-    let mut out = pieces.next().unwrap_or_default().to_owned();
-    let mut high = None;
-    for piece in pieces {
-        // After an odd number of backslashes this one is itself escaped, and no escape begins.
-        let escaped = out.len() - out.trim_end_matches('\\').len();
-        let unit = piece
-            .get(..4)
-            .and_then(|digits| u16::from_str_radix(digits, 16).ok())
-            .filter(|_| escaped.is_multiple_of(2));
-        let after = piece.get(4..).unwrap_or_default();
-        let pair = high
-            .take()
-            .zip(unit)
-            .and_then(|(high, low)| char::decode_utf16([high, low]).next()?.ok());
-        match (pair, unit) {
-            (Some(joined), _) => out.push_str(&format!("{joined}{after}")),
-            // The first half waits for the second, which must follow at once.
-            (None, Some(first @ 0xd800..0xdc00)) if after.is_empty() => high = Some(first),
-            (None, _) => out.push_str(&format!("\\u{piece}")),
-        }
-    }
-    out
-}
-
-impl<'f> Notes<'f> {
-    pub fn error(&mut self, place: &Place, message: impl Into<String>) {
-        let mark = self.root.position(place);
-        self.errors.push(Problem {
-            file: self.file.to_owned(),
-            line: mark.line,
-            column: mark.column,
-            path: place.to_string(),
-            message: message.into(),
-            suggestion: None,
-        });
-    }
-
-    pub fn warn(&mut self, message: String) {
-        if !self.findings.warnings.contains(&message) {
-            self.findings.warnings.push(message);
-        }
-    }
-
-    pub fn lost(&mut self, place: &Place, why: impl Into<String>) {
-        let lost = Lost {
-            path: place.to_string(),
-            why: why.into(),
-        };
-        let all = &mut self.findings.lost;
-        if all.len() < MOST_LOST && !all.contains(&lost) {
-            all.push(lost);
-        } else if all.len() == MOST_LOST {
-            let why =
-                format!("more than {MOST_LOST} parts have no counterpart; the rest is left unsaid");
-            all.push(Lost {
-                path: "…".to_owned(),
-                why,
-            });
-        }
-    }
-
-    pub fn finish(mut self) -> Result<Findings, Vec<Problem>> {
-        if self.errors.is_empty() {
-            return Ok(self.findings);
-        }
-        self.errors
-            .sort_by_key(|problem| (problem.line, problem.column));
-        self.errors.dedup();
-        Err(self.errors)
-    }
-
-    /// What was left out first, should nothing be left.
-    pub fn first_lost(&self) -> Option<String> {
-        let first = self.findings.lost.first()?;
-        Some(format!("{}: {}", first.path, first.why))
-    }
-
-    pub fn failed(&self) -> bool {
-        !self.errors.is_empty()
-    }
 }
 
 impl<'a> Item<'a> {
@@ -381,28 +233,7 @@ impl<'a> Fields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_quoting_of_a_shell_becomes_a_reference() {
-        let shown = r#"{"a": "Bearer '"$KEY"'", "b": "'"$B_2"'x"}"#;
-        let plain = r#"{"a": "Bearer ${KEY}", "b": "${B_2}x"}"#;
-        assert_eq!(without_shell(shown), plain);
-        for text in [plain, "", "'\"$", "'\"$a b\"'", "it's \"$5\""] {
-            assert_eq!(without_shell(text), text);
-        }
-    }
-
-    #[test]
-    fn json_is_read_as_yaml() {
-        for (json, yaml) in [
-            ("{\t\"a\":\t1}", "{ \"a\": 1}"),
-            (r#"["\ud83d\ude00x"]"#, "[\"😀x\"]"),
-            (r#"["\u4e2d\\ud83d"]"#, r#"["\u4e2d\\ud83d"]"#),
-            (r#"["\u0041\u12"]"#, r#"["\u0041\u12"]"#),
-        ] {
-            assert_eq!(json_as_yaml(json), yaml, "{json}");
-        }
-    }
+    use crate::import::notes::read;
 
     #[test]
     fn what_nobody_takes_is_reported() {

@@ -1,13 +1,15 @@
 //! Other gateways' configurations, written anew as ours: text in, text out.
 //!
-//! `input` reads the file and knows what was not taken from it; `apisix` and `litellm` say what each
-//! part means here; `draft` collects that, and `write` turns it into YAML.
+//! `input` hands the file out part by part, and `notes` has what nobody took; `apisix` and `litellm`
+//! say what each part means here; `draft` collects that, and `write` turns it into YAML.
 
 pub mod apisix;
 mod draft;
 mod input;
 pub mod litellm;
+mod notes;
 mod secrets;
+mod syntax;
 mod write;
 
 #[cfg(test)]
@@ -43,21 +45,21 @@ pub fn apisix(
     file: &str,
     priority: Option<Priority>,
 ) -> Result<Imported, Vec<Problem>> {
-    let text = input::without_shell(text);
-    let (root, mut notes) = input::read(&text, file)?;
+    let text = syntax::without_shell(text);
+    let (root, mut notes) = notes::read(&text, file)?;
     let draft = apisix::draft(&root, &mut notes, &text, priority);
     finish(draft, notes)
 }
 
 /// A `config.yaml`.
 pub fn litellm(text: &str, file: &str) -> Result<Imported, Vec<Problem>> {
-    let (root, mut notes) = input::read(text, file)?;
+    let (root, mut notes) = notes::read(text, file)?;
     let draft = litellm::draft(&root, &mut notes, text);
     finish(draft, notes)
 }
 
-fn finish(draft: draft::Draft, notes: input::Notes) -> Result<Imported, Vec<Problem>> {
-    let input::Findings { warnings, lost } = notes.finish()?;
+fn finish(draft: draft::Draft, notes: notes::Notes) -> Result<Imported, Vec<Problem>> {
+    let notes::Findings { warnings, lost } = notes.finish()?;
     let variables = draft.secrets.variables();
     let yaml = write::yaml(&draft, &variables, &warnings, &lost);
     // Nothing goes out that `check` would refuse.

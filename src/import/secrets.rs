@@ -1,7 +1,7 @@
 //! Credentials of the input: none is written out, each becomes a reference to the environment.
 
 use crate::config::place::Place;
-use crate::import::input::is_variable;
+use crate::import::syntax::is_variable;
 
 pub struct Secrets {
     /// All of the input: no name is given that stands in it for something else.

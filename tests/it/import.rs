@@ -416,3 +416,138 @@ async fn only_the_named_failures_move_on() {
         }
     }
 }
+
+/// Two or three instances of one priority, at these providers.
+fn multi(rest: &str, instances: &[(&Provider, u32)]) -> String {
+    let instances: Vec<String> = instances
+        .iter()
+        .enumerate()
+        .map(|(number, (provider, weight))| {
+            format!(
+                r#"{{"name": "i{number}", "provider": "openai-compatible", "weight": {weight},
+                    "auth": {{"header": {{"Authorization": "Bearer sk-{number}"}}}},
+                    "options": {{"model": "m{number}"}},
+                    "override": {{"endpoint": "http://{}"}}}}"#,
+                provider.address
+            )
+        })
+        .collect();
+    let instances = instances.join(",");
+    format!(
+        r#"{{"id": "multi", "uri": "/ai", "plugins": {{"ai-proxy-multi": {{{rest}
+            "instances": [{instances}]}}}}}}"#
+    )
+}
+
+async fn serving(from: &str, text: &str) -> Gateway {
+    let told = of_text(from, text).fine();
+    let mut config = Config::written(&told.yaml);
+    config.environment = told.environment();
+    Gateway::start(&config).await
+}
+
+#[tokio::test]
+async fn weights_and_retries_are_the_files() {
+    let (one, two) = (Provider::well().await, Provider::well().await);
+    let gateway = serving("apisix", &multi("", &[(&one, 4), (&two, 1)])).await;
+    for _ in 0..50 {
+        gateway
+            .ask(Request::post("/ai", WITHOUT_MODEL))
+            .await
+            .expect(200);
+    }
+    assert_eq!((one.count(), two.count()), (40, 10));
+    assert_eq!(one.seen()[0].target, "/v1/chat/completions");
+
+    let failing = async || Provider::always(vec![failure(503, "busy")]).await;
+    let three = [failing().await, failing().await, failing().await];
+    let instances: Vec<(&Provider, u32)> = three.iter().map(|one| (one, 1)).collect();
+    let rest = r#""fallback_strategy": ["http_5xx"], "max_retries": 1,"#;
+    let gateway = serving("apisix", &multi(rest, &instances)).await;
+    let reply = gateway.ask(Request::post("/ai", WITHOUT_MODEL)).await;
+    assert_eq!(reply.status, 503);
+    assert!(reply.text().contains("busy"), "{}", reply.text());
+    let asked: usize = three.iter().map(Provider::count).sum();
+    assert_eq!(asked, 2);
+}
+
+#[tokio::test]
+async fn a_hashed_header_keeps_its_instance() {
+    let (one, two) = (Provider::well().await, Provider::well().await);
+    let rest = r#""balancer": {"algorithm": "chash", "hash_on": "header", "key": "X-Session"},"#;
+    let gateway = serving("apisix", &multi(rest, &[(&one, 1), (&two, 1)])).await;
+    let mut used = std::collections::HashSet::new();
+    for session in 0..20 {
+        let mut same = std::collections::HashSet::new();
+        for _ in 0..3 {
+            let request = Request::post("/ai", WITHOUT_MODEL);
+            let request = request.header("x-session", &format!("s{session}"));
+            let reply = gateway.ask(request).await.expect(200);
+            same.insert(reply.get("x-overspill-provider").unwrap().to_string());
+        }
+        assert_eq!(same.len(), 1, "{session}: {same:?}");
+        used.extend(same);
+    }
+    assert_eq!(used.len(), 2);
+}
+
+#[tokio::test]
+async fn consumers_are_keys() {
+    let one = Provider::well().await;
+    let route =
+        multi("", &[(&one, 1)]).replacen("\"plugins\": {", "\"plugins\": {\"key-auth\": {},", 1);
+    let consumer = r#"{"username": "alice", "plugins": {"key-auth": {"key": "alices-own"}}}"#;
+    let text = format!(r#"{{"routes": [{route}], "consumers": [{consumer}]}}"#);
+    let gateway = serving("apisix", &text).await;
+    let ask = || Request::post("/ai", WITHOUT_MODEL);
+    gateway.ask(ask()).await.expect(401);
+    gateway
+        .ask(ask().key("value-of-alice_key"))
+        .await
+        .expect(200);
+    assert_eq!(one.count(), 1);
+}
+
+#[tokio::test]
+async fn litellms_deployments_orders_and_fallbacks_hold() {
+    let failing = Provider::always(vec![failure(500, "broken")]).await;
+    let (second, other) = (Provider::well().await, Provider::well().await);
+    let deployment = |model: &str, upstream: &str, provider: &Provider, order: u32| {
+        format!(
+            "  - model_name: {model}\n    litellm_params: {{ model: openai/{upstream}, \
+             api_base: \"{}\", api_key: sk-{upstream}, order: {order} }}\n",
+            provider.base()
+        )
+    };
+    let text = format!(
+        "model_list:\n{}{}{}{}router_settings:\n  num_retries: 3\n  \
+         fallbacks: [{{ alone: [chat] }}]\ngeneral_settings: {{ master_key: sk-master }}\n",
+        deployment("chat", "first", &failing, 1),
+        deployment("chat", "second", &second, 2),
+        deployment("alone", "broken", &failing, 1),
+        deployment("mini", "small", &other, 1),
+    );
+    let gateway = serving("litellm", &text).await;
+    let ask = |model: &str| {
+        let body = WITHOUT_MODEL.replacen('{', &format!("{{\"model\":\"{model}\","), 1);
+        Request::chat(body).key("value-of-litellm_master_key")
+    };
+    let reply = gateway.ask(ask("mini")).await.expect(200);
+    assert_eq!(
+        (
+            reply.json()["model"].as_str(),
+            other.only().model().as_str()
+        ),
+        (Some("mini"), "small")
+    );
+    let reply = gateway.ask(ask("chat")).await.expect(200);
+    assert_eq!(reply.json()["model"], "chat");
+    assert_eq!(second.only().model(), "second");
+    // Another model answers, and says so.
+    let reply = gateway.ask(ask("alone")).await.expect(200);
+    assert_eq!(reply.json()["model"], "chat");
+    assert_eq!(reply.get("x-overspill-model"), Some("chat"));
+    assert_eq!((second.count(), other.count()), (2, 1));
+    assert!(failing.count() >= 2);
+    gateway.ask(ask("unknown")).await.expect(404);
+}

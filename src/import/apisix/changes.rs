@@ -3,7 +3,8 @@
 use super::endpoint::Driver;
 use super::instance::value;
 use crate::import::draft::Value;
-use crate::import::input::{Fields, Notes};
+use crate::import::input::Fields;
+use crate::import::notes::Notes;
 
 /// The protocol that what comes out is in.
 const OURS: &str = "openai-chat";

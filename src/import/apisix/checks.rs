@@ -2,7 +2,8 @@
 
 use crate::config::units::show_time;
 use crate::import::draft::{Field, Value};
-use crate::import::input::{Fields, Item, Notes};
+use crate::import::input::{Fields, Item};
+use crate::import::notes::Notes;
 use std::time::Duration;
 
 const MOST: u64 = 3600;

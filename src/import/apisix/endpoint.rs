@@ -4,7 +4,8 @@ use crate::catalog::catalog;
 use crate::config::EndpointUrl;
 use crate::config::place::Place;
 use crate::config::snapshot::Endpoint;
-use crate::import::input::{Item, Notes};
+use crate::import::input::Item;
+use crate::import::notes::Notes;
 use http::Uri;
 
 /// One of APISIX's `provider`s.
@@ -98,7 +99,7 @@ pub fn reached(
     let url = Url::parse(text, endpoint, notes)?;
     if let Some(query) = &url.query {
         let harmless = driver.name == "azure-openai" && query.starts_with("api-version=");
-        if !(harmless && !query.contains('&')) {
+        if !harmless || query.contains('&') {
             let why = "the query after the path is not sent";
             notes.lost(&endpoint.place, why);
         }
@@ -170,7 +171,7 @@ fn azure(url: &Url, endpoint: &Item, notes: &mut Notes) -> Option<Reached> {
         .skip_while(|part| *part != "deployments");
     let deployment = segments.nth(1).filter(|name| !name.is_empty());
     let is_base = below(url.path.trim_end_matches('/')) == Some("/openai/v1");
-    if deployment.is_none() && !is_base && url.path.trim_matches('/') != "" {
+    if deployment.is_none() && !is_base && !url.path.trim_matches('/').is_empty() {
         let why = "names no deployment; what uses it is left out";
         notes.lost(&endpoint.place, why);
         return None;

@@ -5,7 +5,8 @@ use super::{Context, changes, checks};
 use crate::catalog::{KnownAuth, catalog};
 use crate::config::is_foreign_name;
 use crate::import::draft::{Field, Provider, Target, Value, name};
-use crate::import::input::{Fields, Item, Notes};
+use crate::import::input::{Fields, Item};
+use crate::import::notes::Notes;
 use crate::import::secrets::Secrets;
 
 /// What the plugin around it says of all its instances.

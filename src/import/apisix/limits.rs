@@ -1,6 +1,7 @@
 //! `ai-rate-limiting`: what of it a target's `limits` can say.
 
-use crate::import::input::{Fields, Item, Notes};
+use crate::import::input::{Fields, Item};
+use crate::import::notes::Notes;
 
 #[derive(Default)]
 pub struct Limits {

@@ -11,11 +11,13 @@ mod order;
 
 mod policy;
 mod route;
+mod targets;
 
 use crate::config::document::Node;
 use crate::config::place::Place;
 use crate::import::draft::{Draft, Field, Route, Value};
-use crate::import::input::{Fields, Item, Notes};
+use crate::import::input::{Fields, Item};
+use crate::import::notes::Notes;
 use std::cmp::Reverse;
 
 /// Which `priority` is tried first. The systems and their documents disagree.

@@ -3,7 +3,7 @@
 use super::{Form, Priority};
 use crate::config::place::Place;
 use crate::config::problem::shortened;
-use crate::import::input::Notes;
+use crate::import::notes::Notes;
 
 /// An instance as far as its turn goes.
 pub struct Turn<'a> {

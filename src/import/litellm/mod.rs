@@ -3,10 +3,12 @@
 mod deployment;
 mod provider;
 mod router;
+mod weights;
 
 use crate::config::document::Node;
 use crate::import::draft::{Draft, Field, Key, Route, Target, Value};
-use crate::import::input::{Fields, Item, Notes};
+use crate::import::input::{Fields, Item};
+use crate::import::notes::Notes;
 use deployment::Deployment;
 use router::Router;
 
@@ -135,7 +137,7 @@ fn route(
 }
 
 fn targets(group: &Group, router: &Router) -> Vec<Target> {
-    let weights = deployment::weights(&group.deployments, router);
+    let weights = weights::weights(&group.deployments, router);
     let weighted = group.deployments.iter().zip(weights);
     weighted
         .map(|(deployment, weight)| {

@@ -3,7 +3,8 @@
 use crate::config::place::Place;
 use crate::config::units::show_time;
 use crate::import::draft::{Field, Value};
-use crate::import::input::{Fields, Item, Notes};
+use crate::import::input::{Fields, Item};
+use crate::import::notes::Notes;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
