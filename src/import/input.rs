@@ -141,7 +141,6 @@ impl<'a> Item<'a> {
     }
 
     pub fn number(&self, notes: &mut Notes, most: f64) -> Option<f64> {
-        #[allow(clippy::cast_precision_loss)] // Only its size matters by then.
         let number = match self.meaning() {
             Some(Meaning::Unsigned(number)) => Some(number as f64),
             Some(Meaning::Float(number)) => Some(number),

@@ -43,7 +43,6 @@ fn in_one_tier(deployments: &[&Deployment]) -> Option<(Vec<u64>, &'static str)> 
     }
     let whole = most <= 1000.0 && numbers.iter().all(|number| number.fract() == 0.0);
     let scale = if whole { 1.0 } else { 1000.0 / most };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 1000.
     let scaled = |number: f64| match number * scale {
         zero if zero <= 0.0 => 0,
         number => (number.round() as u64).max(1),
@@ -54,7 +53,6 @@ fn in_one_tier(deployments: &[&Deployment]) -> Option<(Vec<u64>, &'static str)> 
     Some((weights.collect(), by))
 }
 
-#[allow(clippy::cast_precision_loss)] // Proportions, not amounts.
 fn as_number(limit: Option<u64>) -> Option<f64> {
     limit.map(|limit| limit as f64)
 }
