@@ -75,6 +75,23 @@ fn every_provider_says_where_it_is_and_in_what_words() {
                 .all(|region| !known.regions.contains(region)),
             "{name}"
         );
+        const FIELDS: [&str; 8] = [
+            "base_url",
+            "env",
+            "errors",
+            "inject_usage",
+            "limit_headers",
+            "models",
+            "reasoning",
+            "regions",
+        ];
+        for doubt in &known.unverified {
+            let is_field = FIELDS.contains(&doubt.as_str());
+            assert!(
+                is_field || known.models.contains_key(doubt),
+                "{name}: {doubt}"
+            );
+        }
         for rule in &known.errors {
             let signs = rule.codes.iter().chain(&rule.phrases);
             assert!(

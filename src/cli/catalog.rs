@@ -1,10 +1,12 @@
 //! `overspill catalog`: what is known of providers and models by name.
 
+mod json;
+
 use crate::catalog::{Catalog, Known, KnownModel, Model, catalog};
 use crate::cli::table::table;
 use crate::config::suggest::closest;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -13,11 +15,11 @@ pub fn run(name: Option<&str>, as_json: bool) -> ExitCode {
     let provider = name.and_then(|name| catalog.providers.get_key_value(name));
     let model = name.and_then(|name| catalog.models.get_key_value(name));
     let text = match (name, provider, model) {
-        (None, ..) if as_json => pretty(&everything(catalog)),
+        (None, ..) if as_json => json::everything(catalog),
         (None, ..) => overview(catalog),
-        (_, Some((name, known)), _) if as_json => pretty(&provider_json(catalog, name, known)),
+        (_, Some((name, known)), _) if as_json => json::provider(catalog, name, known),
         (_, Some((name, known)), _) => one_provider(catalog, name, known),
-        (_, _, Some((id, model))) if as_json => pretty(&model_json(catalog, id, model)),
+        (_, _, Some((id, model))) if as_json => json::model(catalog, id, model),
         (_, _, Some((id, model))) => one_model(catalog, id, model),
         (Some(name), None, None) => {
             eprintln!("{}", unknown(catalog, name));
@@ -125,7 +127,7 @@ fn one_provider(catalog: &Catalog, name: &str, known: &Known) -> String {
     line("unverified", known.unverified.join(", "));
     let rows = known.models.iter().map(|(id, model)| {
         let mut row = vec![id.clone()];
-        row.extend(served(catalog, model));
+        row.extend(served(catalog, known, id, model));
         row
     });
     let rows: Vec<Vec<String>> = rows.collect();
@@ -147,13 +149,12 @@ fn one_model(catalog: &Catalog, id: &str, model: &Model) -> String {
             dash(model.context.map(|tokens| tokens.to_string())),
         ),
         ("capabilities", capabilities(model)),
-        ("unverified", dash(Some(model.unverified.join(", ")))),
     ] {
         text.push_str(&format!("{label:<16}{value}\n"));
     }
     let rows = catalog.providers.iter().filter_map(|(name, known)| {
         let mut row = vec![name.clone()];
-        row.extend(served(catalog, known.models.get(id)?));
+        row.extend(served(catalog, known, id, known.models.get(id)?));
         Some(row)
     });
     let rows: Vec<Vec<String>> = rows.collect();
@@ -172,7 +173,7 @@ const CACHED: &str = "CACHED";
 const NOTES: &str = "NOTES";
 
 /// The cells under `NAME` to `NOTES`.
-fn served(catalog: &Catalog, model: &KnownModel) -> [String; 5] {
+fn served(catalog: &Catalog, known: &Known, id: &str, model: &KnownModel) -> [String; 5] {
     let price = model.price.as_ref();
     let shown = price.map(|price| {
         let mut shown = format!("{}/{}", price.input, price.output);
@@ -182,6 +183,11 @@ fn served(catalog: &Catalog, model: &KnownModel) -> [String; 5] {
         }
         shown
     });
+    let field = match known.unverified.iter().any(|doubt| doubt == id) {
+        true => id,
+        false => "models",
+    };
+    let name = doubted(known, field, model.name.clone());
     let mut notes = Vec::new();
     if model.status != Default::default() {
         notes.push(model.status.word().to_owned());
@@ -201,7 +207,7 @@ fn served(catalog: &Catalog, model: &KnownModel) -> [String; 5] {
     notes.extend(model.quantization.clone());
     notes.extend(model.also.iter().map(|also| format!("also {also}")));
     [
-        model.name.clone(),
+        name,
         dash(model.context.map(|tokens| tokens.to_string())),
         dash(shown),
         dash(
@@ -214,11 +220,16 @@ fn served(catalog: &Catalog, model: &KnownModel) -> [String; 5] {
 }
 
 fn capabilities(model: &Model) -> String {
-    let all: Option<Vec<String>> = model
-        .capabilities
-        .as_ref()
-        .map(|all| all.iter().map(words).collect());
-    dash(all.map(|all| all.join(", ")))
+    let is_doubted = |word: &str| {
+        let mut doubts = model.unverified.iter();
+        doubts.any(|doubt| doubt == word || doubt == "capabilities")
+    };
+    let all = model.capabilities.iter().flatten().map(|one| {
+        let word = words(one);
+        let mark = if is_doubted(&word) { "?" } else { "" };
+        format!("{word}{mark}")
+    });
+    dash(Some(all.collect::<Vec<_>>().join(", ")))
 }
 
 fn regions(known: &Known) -> String {
@@ -279,46 +290,4 @@ fn words(value: &impl Serialize) -> String {
         Ok(other) => other.to_string(),
         Err(_) => String::new(),
     }
-}
-
-fn everything(catalog: &Catalog) -> Value {
-    let mut all = dated(catalog);
-    all.insert("providers".to_owned(), json!(catalog.providers));
-    all.insert("models".to_owned(), json!(catalog.models));
-    Value::Object(all)
-}
-
-fn provider_json(catalog: &Catalog, name: &str, known: &Known) -> Value {
-    let mut one = dated(catalog);
-    one.insert("provider".to_owned(), json!(name));
-    if let Value::Object(fields) = json!(known) {
-        one.extend(fields);
-    }
-    Value::Object(one)
-}
-
-fn model_json(catalog: &Catalog, id: &str, model: &Model) -> Value {
-    let mut one = dated(catalog);
-    one.insert("model".to_owned(), json!(id));
-    if let Value::Object(fields) = json!(model) {
-        one.extend(fields);
-    }
-    let providers = catalog.providers.iter().filter_map(|(name, known)| {
-        let served = known.models.get(id)?;
-        Some((name.clone(), json!(served)))
-    });
-    one.insert("providers".to_owned(), Value::Object(providers.collect()));
-    Value::Object(one)
-}
-
-fn dated(catalog: &Catalog) -> Map<String, Value> {
-    let mut map = Map::new();
-    map.insert("priced".to_owned(), json!(catalog.priced));
-    map.insert("currency".to_owned(), json!(catalog.currency));
-    map.insert("source".to_owned(), json!(catalog.source));
-    map
-}
-
-fn pretty(value: &Value) -> String {
-    format!("{value:#}\n")
 }

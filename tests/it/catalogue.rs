@@ -328,6 +328,7 @@ async fn the_list_is_for_eyes_and_for_programs() {
         "regions were not verified"
     );
 
+    assert!(text(&["openai"]).contains("gpt-4o? "), "nor was this name");
     let model = text(&["deepseek/deepseek-v3.2"]);
     let line = |provider: &str| {
         let mut lines = model.lines();
