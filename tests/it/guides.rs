@@ -189,15 +189,14 @@ async fn therouter_serves_eight_models_by_their_canonical_ids() {
     let tiers = TwoTiers::start(Provider::well().await).await;
     let list = Request::get("/v1/models").key("value-of-GLOBAL_KEY");
     let list = tiers.gateway.ask(list).await.expect(200).json();
-    let mut ids: Vec<&str> = list["data"]
+    let ids: Vec<&str> = list["data"]
         .as_array()
         .unwrap()
         .iter()
         .map(|model| model["id"].as_str().unwrap())
         .collect();
-    ids.sort_unstable();
-    assert_eq!(ids, EIGHT.map(|(id, _)| id));
     for (id, name) in EIGHT {
+        assert!(ids.contains(&id), "{id}");
         let reply = tiers.ask(id, "CHINA_KEY").await.expect(200);
         assert_eq!(reply.json()["model"], id);
         assert_eq!(

@@ -73,7 +73,7 @@ fn what_is_wrong_is_said_with_what_to_write() {
     for (fields, wrong) in [
         (
             "sample: 10%",
-            "traces: missing: write a collector's address such as `http://127.0.0.1:4318`",
+            "traces.otlp: missing: write a collector's address such as `http://127.0.0.1:4318`",
         ),
         (
             "otlp: 'localhost:4318'",
