@@ -15,7 +15,7 @@ const LEAD: Duration = Duration::from_secs(5);
 /// How often is looked whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(50);
 /// For telling the traces that still wait.
-const LAST_TRACES: Duration = Duration::from_secs(2);
+const LAST_TRACES: Duration = Duration::from_secs(5);
 
 /// Waits for the signal to end, and does all that comes before the end.
 pub struct Ending {

@@ -108,7 +108,7 @@ async fn one_that_is_silent_or_gone_holds_nobody_up() {
             gateway.chat(ASK).await.expect(200);
         }
         gateway.signal("TERM");
-        let status = gateway.exit(ms(15_000)).await;
+        let status = gateway.exit(ms(20_000)).await;
         assert_eq!(status.code(), Some(0), "{}", gateway.output());
     }
 }
