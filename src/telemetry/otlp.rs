@@ -87,12 +87,15 @@ pub struct Attribute<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 pub enum Value<'a> {
-    StringValue(Cow<'a, str>),
-    IntValue(Decimal),
-    DoubleValue(f64),
-    BoolValue(bool),
+    #[serde(rename = "stringValue")]
+    Text(Cow<'a, str>),
+    #[serde(rename = "intValue")]
+    Whole(Decimal),
+    #[serde(rename = "doubleValue")]
+    Seconds(f64),
+    #[serde(rename = "boolValue")]
+    Flag(bool),
 }
 
 /// Numbers of 64 bits are written as strings.
@@ -132,7 +135,7 @@ pub struct Attributes<'a>(pub Vec<Attribute<'a>>);
 
 impl<'a> Attributes<'a> {
     pub fn text(&mut self, key: &'static str, text: impl Into<Cow<'a, str>>) {
-        let value = Value::StringValue(text.into());
+        let value = Value::Text(text.into());
         self.0.push(Attribute { key, value });
     }
 
@@ -144,7 +147,7 @@ impl<'a> Attributes<'a> {
     }
 
     pub fn number(&mut self, key: &'static str, number: impl Into<u64>) {
-        let value = Value::IntValue(Decimal(number.into()));
+        let value = Value::Whole(Decimal(number.into()));
         self.0.push(Attribute { key, value });
     }
 
@@ -155,14 +158,14 @@ impl<'a> Attributes<'a> {
     }
 
     pub fn seconds(&mut self, key: &'static str, duration: Duration) {
-        let value = Value::DoubleValue(duration.as_secs_f64());
+        let value = Value::Seconds(duration.as_secs_f64());
         self.0.push(Attribute { key, value });
     }
 
     /// Nothing where it is not so.
     pub fn mark(&mut self, key: &'static str, so: bool) {
         if so {
-            let value = Value::BoolValue(true);
+            let value = Value::Flag(true);
             self.0.push(Attribute { key, value });
         }
     }

@@ -136,12 +136,12 @@ fn what_is_wrong_is_said_with_what_to_write() {
 
 #[test]
 fn its_headers_are_secrets_and_others_are_not() {
-    let text = format!(
-        "traces: {{ otlp: 'http://127.0.0.1:4318', headers: {{ authorization: sk-of-the-collector }} }}
-providers: {{ deepseek: {{ api_key: k }} }}
-routes: [{{ match: {{ headers: {{ x-team: blue }} }}, targets: [{{ provider: deepseek }}] }}]"
-    );
-    let loaded = load(&text).unwrap();
+    let text = "
+traces: { otlp: 'http://127.0.0.1:4318', headers: { authorization: sk-of-the-collector } }
+providers: { deepseek: { api_key: k } }
+routes: [{ match: { headers: { x-team: blue } }, targets: [{ provider: deepseek }] }]
+";
+    let loaded = load(text).unwrap();
     assert_eq!(loaded.shown["traces"]["headers"]["authorization"], "***");
     assert_eq!(loaded.shown["traces"]["otlp"], "http://127.0.0.1:4318");
     assert_eq!(
