@@ -468,7 +468,8 @@ fn policies() {
             "o.yaml:1: defaults.timeouts.idle: `0s` is not between 1ms and 1d",
             "o.yaml:1: defaults.fallback_models[0]: no route serves `gpt-5`",
             "o.yaml:1: defaults.mode: unknown field `mode`; known here: \
-             retry, timeouts, stream, forward, fallback_models, response_model, balance, sticky",
+             retry, timeouts, stream, forward, fallback_models, response_model, balance, sticky, \
+             max_price, regions, data, quantizations, prefer, require, order",
         ],
     );
 }

@@ -112,7 +112,7 @@ fn what_is_wrong_is_said_with_what_to_write() {
         ),
         (
             "otlp: 'http://a', sample: 0.1",
-            "traces.sample: `0.1` is not a percentage such as `20%`",
+            "traces.sample: `0.1` has no unit; write a percentage such as `20%`",
         ),
         (
             "otlp: 'http://a', sample: 101%",
