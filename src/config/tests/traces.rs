@@ -124,7 +124,7 @@ fn what_is_wrong_is_said_with_what_to_write() {
         ),
         (
             "otlp: 'http://a', smaple: 1%",
-            "traces: unknown field `smaple`; did you mean `sample`?",
+            "traces.smaple: unknown field `smaple`; did you mean `sample`?",
         ),
     ] {
         expect_top(
