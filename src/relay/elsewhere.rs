@@ -158,6 +158,8 @@ impl<'j> Search<'_, 'j> {
                     self.position.at = index;
                     let variant = Variant {
                         number: tale.attempts.len(),
+                        // That of the grant, once there is one.
+                        key: 0,
                         continuing,
                         without_usage: !asks,
                     };
@@ -187,7 +189,7 @@ impl<'j> Search<'_, 'j> {
         session: &mut Session,
         line: &mut Line,
         step: &'j Step<'j>,
-        variant: Variant,
+        mut variant: Variant,
         pump: &mut Pump,
         tale: &mut Tale,
     ) -> pingora::Result<Asked> {
@@ -212,9 +214,8 @@ impl<'j> Search<'_, 'j> {
         self.position.tries += 1;
         metrics.maybe_billed_twice.inc();
         let deadline = job.bound.unwrap_or(now + NO_DEADLINE);
-        let (request, _) = prepare::request(
-            wires, session, job, step, grant.key, tale, variant, deadline,
-        );
+        variant.key = grant.key;
+        let (request, _) = prepare::request(wires, session, job, step, tale, variant, deadline);
         let opened = {
             let attempt = pin!(attempt::open(wires, request, pump));
             line.company(session, tale, attempt).await

@@ -27,6 +27,8 @@ const PROVIDER: &str = "provider";
 pub struct Variant {
     /// Of the call's attempts, from 0.
     pub number: usize,
+    /// Of the provider's keys, by its place in the list.
+    pub key: usize,
     /// What asks to continue an answer, which may have a path of its own. None: the caller's own
     /// question.
     pub continuing: Option<Pieces>,
@@ -50,7 +52,6 @@ pub fn request<'a>(
     session: &Session,
     job: &Job<'a>,
     step: &Step<'a>,
-    key: usize,
     tale: &Tale,
     variant: Variant,
     deadline: Instant,
@@ -76,7 +77,7 @@ pub fn request<'a>(
         sticky: job.sticky,
         outline: Outline::new(
             provider,
-            provider.keys.get(key).unwrap_or(&Auth::None),
+            provider.keys.get(variant.key).unwrap_or(&Auth::None),
             base_path,
             job.below,
             job.query,

@@ -112,10 +112,10 @@ pub async fn run(
             session,
             &job,
             step,
-            grant.key,
             tale,
             Variant {
                 number: tale.attempts.len(),
+                key: grant.key,
                 continuing: None,
                 without_usage: usage_refused,
             },

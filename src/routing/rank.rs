@@ -91,8 +91,8 @@ pub fn is_fast_enough(
             }
         })
     };
-    let throughput = preferences.min_throughput.iter();
-    let latency = preferences.max_latency.iter();
-    throughput.fold(true, |all, bound| all && reaches(Metric::Otps, bound))
-        && latency.fold(true, |all, bound| all && reaches(Metric::Ttft, bound))
+    let mut throughput = preferences.min_throughput.iter();
+    let mut latency = preferences.max_latency.iter();
+    throughput.all(|bound| reaches(Metric::Otps, bound))
+        && latency.all(|bound| reaches(Metric::Ttft, bound))
 }
