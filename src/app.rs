@@ -68,14 +68,17 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
         shown,
     } = start.loaded;
     let access = Destination::open(&snapshot.log.access)?;
-    let inherited = claim_ports(&snapshot.server, start.upgrade)?;
+    let Claimed { inherited, taken } = claim_ports(&snapshot.server, start.upgrade)?;
     let metrics = Metrics::new().map_err(|error| format!("cannot set up metrics: {error}"))?;
     let (traces, told) = Traces::new(metrics.traces_dropped.clone());
     let shared = share(snapshot, Arc::new(metrics), access, traces)?;
     let stage = Arc::new(Stage::default());
     let table = Table::default();
 
-    let settings = shared.current.load().snapshot.server.clone();
+    let mut settings = shared.current.load().snapshot.server.clone();
+    let is_ours = |address: &SocketAddr| !taken.contains(address);
+    settings.listen.retain(|listen| is_ours(&listen.address));
+    settings.admin = settings.admin.filter(|admin| is_ours(&admin.address));
     let conf = ServerConf {
         threads: threads(settings.threads),
         ..ServerConf::default()
@@ -173,9 +176,16 @@ fn share(
     }))
 }
 
+/// What this process may listen on.
+struct Claimed {
+    inherited: Inherited,
+    /// Of those that it cannot.
+    taken: Vec<SocketAddr>,
+}
+
 /// The sockets that a running gateway hands over, when this one is its successor. All other
 /// addresses must be free.
-fn claim_ports(settings: &Settings, upgrade: bool) -> Result<Inherited, String> {
+fn claim_ports(settings: &Settings, upgrade: bool) -> Result<Claimed, String> {
     let data = settings.listen.iter().map(|listen| listen.address);
     let admin = settings.admin.iter().map(|admin| admin.address);
     let addresses: Vec<SocketAddr> = data.chain(admin).collect();
@@ -193,13 +203,22 @@ fn claim_ports(settings: &Settings, upgrade: bool) -> Result<Inherited, String> 
     } else {
         Inherited::default()
     };
+    let mut taken = Vec::new();
     for address in addresses {
         let shown = address.to_string();
-        if !inherited.iter().any(|(taken, _)| *taken == shown) {
-            check_free(address)?;
+        if inherited.iter().any(|(known, _)| *known == shown) {
+            continue;
+        }
+        match check_free(address) {
+            // Whoever handed the others over is on its way out: without us nobody would serve them.
+            Err(error) if !inherited.is_empty() => {
+                eprintln!("{error}; serving on the others");
+                taken.push(address);
+            }
+            checked => checked?,
         }
     }
-    Ok(inherited)
+    Ok(Claimed { inherited, taken })
 }
 
 /// Pingora would end the process with a panic: this ends it with a sentence.

@@ -80,6 +80,23 @@ async fn a_stream_ends_in_the_process_it_began_in() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_taken_keeps_no_successor_from_the_others() {
+    let provider = Provider::well().await;
+    let runtime = Directory::new();
+    let config = Config::one(&provider).env("RUNTIME_DIRECTORY", runtime.path().to_str().unwrap());
+    let mut old = Gateway::start(&config).await;
+    let occupant = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = occupant.local_addr().unwrap();
+    old.rewrite(&config.listen(&format!("[ADDRESS, \"{taken}\"]")));
+    let new = old.succeeded().await;
+    assert_eq!(old.exit(ms(15_000)).await.code(), Some(0));
+    let said = format!("cannot listen on {taken}");
+    assert!(new.output().contains(&said), "{}", new.output());
+    new.chat(ASK).await.expect(200);
+    drop(occupant);
+}
+
+#[tokio::test]
 async fn told_to_hand_over_to_nobody_it_goes_on() {
     let provider = Provider::well().await;
     let runtime = Directory::new();
