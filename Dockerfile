@@ -18,6 +18,9 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin overspill
+# Records of requests, unless the configuration says otherwise: a volume keeps them.
+RUN install -d -o 10001 /var/lib/overspill
+ENV STATE_DIRECTORY=/var/lib/overspill
 COPY --from=build /out/overspill /usr/local/bin/overspill
 COPY conf/docker.yaml /etc/overspill/overspill.yaml
 USER 10001

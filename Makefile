@@ -38,7 +38,7 @@ fmt: ## Format the source.
 .PHONY: test
 test: ## Everything that must hold: format, lints, tests, examples, licences, official SDKs.
 	$(call step,prerequisites)
-	@.ci/prerequisites build rust clients
+	@.ci/prerequisites build rust clients databases
 	$(call step,format)
 	$(CARGO) fmt --check
 	@$(MAKE) lint unit conf deny clients
@@ -51,6 +51,12 @@ bench: ## Criterion benches, then the gateway end to end beside others. Takes lo
 	$(CARGO) bench --locked --bench scan --bench splice --bench sse --bench stream --bench plan --bench admission
 	$(call step,end to end)
 	$(CARGO) bench --locked --bench load
+
+.PHONY: store-bench
+store-bench: ## A million records into SQLite, and the last day's usage out of it.
+	@.ci/prerequisites build
+	$(call step,store)
+	$(CARGO) bench $(QUICK) --bench store
 
 .PHONY: sixteen
 sixteen: ## Sixteen failover scenarios at full scale, and a scorecard. Takes two minutes.

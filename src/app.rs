@@ -2,7 +2,7 @@
 
 use crate::admin::Admin;
 use crate::config::load::Loaded;
-use crate::config::snapshot::{Server as Settings, Snapshot};
+use crate::config::snapshot::{Server as Settings, Snapshot, Store as Keep};
 use crate::health::board::Board;
 use crate::jobs::certificate::Certificate;
 use crate::jobs::drain::Ending;
@@ -19,6 +19,8 @@ use crate::proxy::door::Door;
 use crate::proxy::service::Gateway;
 use crate::proxy::shared::{Current, Shared};
 use crate::relay::Wires;
+use crate::store::Store;
+use crate::store::place::Place;
 use crate::telemetry::access::{AccessLog, Destination, Shape};
 use crate::telemetry::diagnostics::{self, Level};
 use crate::telemetry::metrics::Metrics;
@@ -49,6 +51,8 @@ const READ_BUFFER: usize = 40 * 1024;
 const WRITE_BUFFER: usize = 8 * 1024;
 /// For the last bytes of the last answer, and the log's last lines.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+/// For the records that wait when the last request has ended.
+const LAST_RECORDS: Duration = Duration::from_secs(3);
 
 /// What a gateway starts with.
 pub struct Start {
@@ -135,13 +139,16 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
     keeper.threads = Some(1);
     pingora.add_service(keeper);
     let ending = Ending {
-        shared,
+        shared: Arc::clone(&shared),
         stage,
         table,
     };
     pingora.run(RunArgs {
         shutdown_signal: Box::new(ending),
     });
+    if let Some(store) = &shared.store {
+        store.close(LAST_RECORDS);
+    }
     std::thread::sleep(LAST_WORDS);
     std::process::exit(0)
 }
@@ -159,6 +166,7 @@ fn share(
     };
     let access = AccessLog::start(shape, access, metrics.log_lines_dropped.clone())
         .map_err(|error| format!("cannot start the log: {error}"))?;
+    let store = keep(snapshot.store.as_ref(), &metrics)?;
     let pool = POOL * threads(snapshot.server.threads);
     let now = Instant::now();
     let budget = retry_budget::Settings::of_share(snapshot.server.retry_budget);
@@ -171,9 +179,36 @@ fn share(
         access,
         measures: Arc::new(measures),
         traces,
+        store,
         retry_budget: RetryBudget::new(now, budget),
         current: ArcSwap::from_pointee(Current::new(Arc::new(snapshot), &Board::default(), now)),
     }))
+}
+
+/// The store that the configuration names. One that nobody asked for is left out where it cannot be.
+fn keep(settings: Option<&Keep>, metrics: &Metrics) -> Result<Option<Store>, String> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let state = std::env::var_os("STATE_DIRECTORY").unwrap_or_default();
+    // A service may have several, colons between them: the first one serves.
+    let state = std::env::split_paths(&state).find(|path| path.is_absolute());
+    let place = Place::of(settings, state.as_deref());
+    if settings.implied
+        && let Err(error) = place.try_out()
+    {
+        tracing::warn!(
+            "no record of requests is kept: {place} cannot be written ({error}); write \
+             `store: {{ url: \"sqlite:/a/path/overspill.db\" }}`, or `store: off`"
+        );
+        return Ok(None);
+    }
+    let meters = metrics
+        .of_store()
+        .map_err(|error| format!("cannot set up metrics: {error}"))?;
+    Store::start(place, settings.retention, settings.queue, meters)
+        .map(Some)
+        .map_err(|error| format!("cannot start the store: {error}"))
 }
 
 /// What this process may listen on.

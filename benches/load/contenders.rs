@@ -185,6 +185,7 @@ fn gateway(folder: &Path, port: u16, provider: SocketAddr) -> Outcome<Process> {
         "auth: off\n\
          server:\n  listen: 127.0.0.1:{port}\n  admin: 127.0.0.1:{admin}\n  threads: 1\n\
          log:\n  level: error\n\
+         store: off\n\
          providers:\n  provider:\n    driver: openai\n    base_url: http://{provider}/v1\n    \
          auth: none\n    models:\n{models}\
          routes:\n  - name: load\n    match: {{ models: [\"load/*\"] }}\n    \

@@ -1,6 +1,6 @@
 //! The configuration in force, and reading it again.
 
-use crate::admin::{answer, text};
+use crate::admin::{json, text};
 use crate::config::problem::Problem;
 use crate::jobs::reload::{Outcome, Reloader, Trigger};
 use http::{Response, StatusCode};
@@ -57,8 +57,4 @@ fn listed(problems: &[Problem]) -> Value {
             })
         })
         .collect()
-}
-
-fn json(status: StatusCode, body: &Value) -> Response<Vec<u8>> {
-    answer(status, "application/json", format!("{body}\n").into_bytes())
 }

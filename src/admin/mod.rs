@@ -2,8 +2,13 @@
 
 mod config;
 mod explain;
+mod kept;
 mod measures;
+mod params;
+mod query_metric;
+mod requests;
 mod targets;
+mod usage;
 
 use crate::jobs::reload::Reloader;
 use crate::jobs::stage::Stage;
@@ -31,7 +36,8 @@ impl ServeHttp for Admin {
         let reads = matches!(head.method, Method::GET | Method::HEAD);
         match path {
             "/health/live" | "/livez" | "/health/ready" | "/readyz" | "/metrics"
-            | "/api/config" | "/api/targets" | "/api/measures" | "/api/explain"
+            | "/api/config" | "/api/targets" | "/api/measures" | "/api/explain" | "/api/usage"
+            | "/api/requests" | "/api/query_metric"
                 if !reads =>
             {
                 not_allowed("GET")
@@ -60,6 +66,9 @@ impl ServeHttp for Admin {
             "/api/measures" => {
                 let measures = &self.shared.measures;
                 measures::show(head.uri.query(), || measures.exact(Instant::now()))
+            }
+            "/api/usage" | "/api/requests" | "/api/query_metric" => {
+                kept::answer(self.shared.store.as_ref(), path, head.uri.query()).await
             }
             _ if path.starts_with("/api/targets/") && head.method != Method::POST => {
                 not_allowed("POST")
@@ -155,6 +164,10 @@ fn text(status: StatusCode, text: &str) -> Response<Vec<u8>> {
         "text/plain; charset=utf-8",
         text.as_bytes().to_vec(),
     )
+}
+
+fn json(status: StatusCode, body: &serde_json::Value) -> Response<Vec<u8>> {
+    answer(status, "application/json", format!("{body}\n").into_bytes())
 }
 
 fn answer(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Response<Vec<u8>> {

@@ -97,7 +97,7 @@ mod tests {
         );
         let errors = "F:1: providers.deepseek: is empty; give it a value or leave it out\n\
                       F:2: x: unknown field `x`; \
-                      known here: server, providers, routes, defaults, keys, auth, log, traces, currencies\n";
+                      known here: server, providers, routes, defaults, keys, auth, log, traces, currencies, store\n";
         let bad = format!("providers: {{ deepseek: ~ }}\nx: 1\n{routes}");
         assert_eq!(
             run_on("bad", &bad),

@@ -70,6 +70,7 @@ server:
   listen: "{listen}"
   admin: "{admin}"
 log: {{ level: info }}
+store: off
 providers:
   flaky: {{ base_url: "http://127.0.0.1:{flaky}/v1", auth: none, models: {{ demo/chat: demo-model }} }}
   healthy: {{ base_url: "http://127.0.0.1:{healthy}/v1", auth: none, models: {{ demo/chat: demo-model }} }}

@@ -30,6 +30,7 @@ pub struct File {
     pub log: Log,
     pub traces: Option<Traces>,
     pub currencies: Ordered<Currency>,
+    pub store: Option<Store>,
 }
 
 /// Also written as `from_usd` alone.
@@ -299,4 +300,15 @@ pub enum Level {
     Info,
     Debug,
     Trace,
+}
+
+/// Also written as the URL alone.
+#[derive(Debug)]
+pub enum Store {
+    Off,
+    At {
+        url: Option<Secret>,
+        retention: Option<Time>,
+        queue: Option<u64>,
+    },
 }

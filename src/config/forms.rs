@@ -2,10 +2,11 @@
 
 mod upstream;
 
-use crate::config::file::{Admin, Auth, Currency, Listen, ListenTls, Model, Price};
+use crate::config::file::{Admin, Auth, Currency, Listen, ListenTls, Model, Price, Store};
 use crate::config::money::Rate;
 use crate::config::secret::Secret;
 use crate::config::shape::{List, Ordered, word};
+use crate::config::units::Time;
 use crate::config::words::{SocketAddress, is_off};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
@@ -185,6 +186,48 @@ impl<'de> Shapes<'de> for Auth {
         }
         let Fields { header, query } = Fields::deserialize(MapAccessDeserializer::new(mapping))?;
         Ok(Auth::Own { header, query })
+    }
+}
+
+impl<'de> Shapes<'de> for Store {
+    const EXPECTED: &'static str =
+        "a URL such as `sqlite:overspill.db`, {url, retention, queue}, or off";
+
+    fn from_word<E: Error>(text: &str) -> Result<Self, E> {
+        if is_off(text) {
+            return Ok(Store::Off);
+        }
+        Ok(Store::At {
+            url: Some(Secret::new(text)),
+            retention: None,
+            queue: None,
+        })
+    }
+
+    fn from_mapping<A: MapAccess<'de>>(mapping: A) -> Result<Self, A::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Fields {
+            url: Option<Secret>,
+            retention: Option<Time>,
+            queue: Option<u64>,
+        }
+        let Fields {
+            url,
+            retention,
+            queue,
+        } = Fields::deserialize(MapAccessDeserializer::new(mapping))?;
+        Ok(Store::At {
+            url,
+            retention,
+            queue,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Store {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        shaped(deserializer)
     }
 }
 

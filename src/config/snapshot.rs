@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub currencies: Currencies,
     /// None: requests are not told of as traces.
     pub traces: Option<Traces>,
+    /// None: no record of a request is kept.
+    pub store: Option<Store>,
 }
 
 impl Snapshot {
@@ -81,6 +83,24 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Asked for (as a bearer) by everything on the admin port but the health paths.
     pub token: Option<Secret>,
+}
+
+/// Where a record of each request is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    pub place: StorePlace,
+    pub retention: Duration,
+    /// Records that may wait while it cannot be written.
+    pub queue: usize,
+    /// The file does not say where: nobody asked for it, so it may also be left out.
+    pub implied: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorePlace {
+    Sqlite(PathBuf),
+    /// The whole URL, which may have a password.
+    Postgres(Secret),
 }
 
 #[derive(Debug)]

@@ -52,6 +52,8 @@ pub fn keep(report: &mut Report, fresh: &mut Snapshot, running: &Snapshot) {
     let (new, old) = (&mut fresh.log, &running.log);
     keep_one(report, &log.key("format"), &mut new.format, &old.format);
     keep_one(report, &log.key("access"), &mut new.access, &old.access);
+    let store = Place::root().key("store");
+    keep_one(report, &store, &mut fresh.store, &running.store);
 }
 
 const LATER: &str =
@@ -79,6 +81,7 @@ routes: [{ name: all, targets: [{ provider: one }] }]
     fn changed_to(name: &str, text: &str) -> Result<Loaded, Vec<Problem>> {
         let running = "
 server: { listen: '0.0.0.0:80', admin: { address: '0.0.0.0:90', token: sk-admin-token } }
+store: off
 keys: [{ name: app, secret: sk-caller-secret }]
 ";
         let running = load_str(&format!("{running}{REST}"), "o.yaml", &|_| None);
@@ -93,6 +96,7 @@ keys: [{ name: app, secret: sk-caller-secret }]
     fn what_takes_a_restart_is_put_back() {
         let text = "
 server: { listen: '127.0.0.1:81', admin: '127.0.0.1:91', threads: 3 }
+store: sqlite:x.db
 keys: [{ name: app, secret: sk-caller-secret }]
 ";
         let loaded = changed_to("kept", text).unwrap();
@@ -102,7 +106,8 @@ keys: [{ name: app, secret: sk-caller-secret }]
         let admin = server.admin.as_ref().unwrap();
         assert_eq!(admin.address.to_string(), "0.0.0.0:90");
         assert!(admin.token.is_some(), "the old address is not left open");
-        assert_eq!(loaded.warnings.len(), 3, "{:?}", loaded.warnings);
+        assert_eq!(loaded.snapshot.store, None);
+        assert_eq!(loaded.warnings.len(), 4, "{:?}", loaded.warnings);
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn was_waited_for(attempt: &Attempt) -> bool {
 }
 
 /// `continues`: it was asked to go on with an answer that another one had begun.
-fn sample(attempt: &Attempt, continues: bool) -> Option<Sample> {
+pub fn sample(attempt: &Attempt, continues: bool) -> Option<Sample> {
     match Says::of(attempt.reason) {
         // Perhaps whole in itself, but another answer than the one begun.
         Says::Failed if continues && attempt.reason == Some(Reason::ProviderBadResponse) => None,

@@ -15,6 +15,9 @@ pub fn settle(call: &mut Call, now: Instant) {
         call.shared.access.write(&record);
     }
     call.shared.traces.write(&record);
+    if let Some(store) = &call.shared.store {
+        store.write(&record);
+    }
 }
 
 fn record(call: &mut Call, now: Instant) -> Record {

@@ -6,6 +6,7 @@ use crate::limits::buffers::Buffers;
 use crate::limits::retry_budget::RetryBudget;
 use crate::measure::Measures;
 use crate::relay::Wires;
+use crate::store::Store;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
@@ -36,4 +37,6 @@ pub struct Shared {
     pub measures: Arc<Measures>,
     pub access: AccessLog,
     pub traces: Traces,
+    /// None: no record is kept.
+    pub store: Option<Store>,
 }

@@ -8,6 +8,7 @@ mod names;
 mod tidy;
 
 use crate::config::snapshot::{Endpoint, Snapshot};
+use crate::store::meters::Meters;
 use crate::store::record::Record;
 use crate::telemetry::metrics::by_key::ByKey;
 use crate::telemetry::metrics::gen_ai::GenAi;
@@ -217,6 +218,11 @@ impl Metrics {
         registry.register(Box::new(metrics.config_stale.clone()))?;
         registry.register(Box::new(metrics.config_loaded.clone()))?;
         Ok(metrics)
+    }
+
+    /// Only where there is a store: without one, none is down.
+    pub fn of_store(&self) -> prometheus::Result<Meters> {
+        Meters::new(&self.registry)
     }
 
     /// One request, once all of it is known.

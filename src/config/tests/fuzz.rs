@@ -7,7 +7,7 @@ use proptest::prelude::*;
 const GOOD: &str = include_str!("../../../conf/overspill.yaml");
 
 /// Words of the grammar put together at random reach further in than random letters.
-const WORDS: [&str; 57] = [
+const WORDS: [&str; 58] = [
     "server",
     "providers",
     "routes",
@@ -15,6 +15,7 @@ const WORDS: [&str; 57] = [
     "keys",
     "auth",
     "log",
+    "store",
     "listen",
     "admin",
     "tls",

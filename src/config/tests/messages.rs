@@ -117,9 +117,9 @@ fn unknown_fields_and_duplicates() {
         &["o.yaml:1: sever: unknown field `sever`; did you mean `server`?"],
     );
     expect_top(
-        "store: off",
-        &["o.yaml:1: store: unknown field `store`; \
-           known here: server, providers, routes, defaults, keys, auth, log, traces, currencies"],
+        "zebra: off",
+        &["o.yaml:1: zebra: unknown field `zebra`; \
+           known here: server, providers, routes, defaults, keys, auth, log, traces, currencies, store"],
     );
     expect_top(
         "log: { level: info, level: warn }",

@@ -8,6 +8,7 @@ mod parse;
 mod prices;
 mod regions;
 mod secrets;
+mod store;
 mod streams;
 mod traces;
 mod upstream_messages;

@@ -29,6 +29,7 @@ mod rules;
 mod served;
 mod server;
 mod serving;
+mod store;
 mod stream;
 mod target;
 mod traces;
@@ -64,6 +65,7 @@ pub fn validate(file: File, report: &mut Report, context: Context<'_>) -> Snapsh
     let (keys, key_names) = access::keys(report, &file.keys, file.auth, &server, known);
     let defaults = policy::defaults(report, &root.key("defaults"), file.defaults, known);
     let traces = traces::traces(report, &root.key("traces"), file.traces.as_ref());
+    let store = store::store(report, &root.key("store"), file.store, context.directory);
     let routes = route::routes(report, file.routes, &defaults, known, &key_names);
     Snapshot {
         server,
@@ -73,5 +75,6 @@ pub fn validate(file: File, report: &mut Report, context: Context<'_>) -> Snapsh
         log,
         currencies,
         traces,
+        store,
     }
 }

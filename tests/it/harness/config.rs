@@ -14,6 +14,7 @@ pub struct Config {
     /// All but `server`, written already.
     whole: Option<String>,
     pub environment: Vec<(String, String)>,
+    pub unlimited: bool,
 }
 
 /// Fields of a flow mapping; a later one of the same name replaces an earlier one.
@@ -162,6 +163,12 @@ impl Config {
         self
     }
 
+    /// Its files may be given a limit while it runs, as a full disk would.
+    pub fn outlives_limits(mut self) -> Config {
+        self.unlimited = true;
+        self
+    }
+
     pub fn yaml(&self, address: &str, admin: &str) -> String {
         let listen = self
             .listen
@@ -196,6 +203,10 @@ impl Config {
                 route.name,
                 route.inner()
             ));
+        }
+        // A test that wants one says so.
+        if !self.top.iter().any(|line| line.starts_with("store:")) {
+            out.push_str("store: off\n");
         }
         for line in &self.top {
             out.push_str(line);

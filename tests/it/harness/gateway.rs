@@ -72,6 +72,7 @@ impl Gateway {
             directory,
             environment,
             &["--upgrade"],
+            false,
         );
         self.signal("QUIT");
         until("the successor serves", ms(20_000), || {
@@ -92,7 +93,15 @@ impl Gateway {
         let (address, admin) = (free_address(), free_address());
         let yaml = config.yaml(&address.to_string(), &admin.to_string());
         directory.write("overspill.yaml", yaml);
-        Gateway::run(address, admin, directory, config.environment.clone(), &[])
+        let environment = config.environment.clone();
+        Gateway::run(
+            address,
+            admin,
+            directory,
+            environment,
+            &[],
+            config.unlimited,
+        )
     }
 
     fn run(
@@ -101,8 +110,15 @@ impl Gateway {
         directory: Arc<Directory>,
         environment: Vec<(String, String)>,
         arguments: &[&str],
+        unlimited: bool,
     ) -> Gateway {
-        let mut child = Command::new(binary())
+        let mut command = Command::new(if unlimited { "sh".into() } else { binary() });
+        if unlimited {
+            // What is ignored stays ignored: a limit on files is then an error, and not the end.
+            command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+            command.arg(binary());
+        }
+        let mut child = command
             .arg("serve")
             .arg("-c")
             .arg(directory.path().join("overspill.yaml"))
@@ -160,6 +176,11 @@ impl Gateway {
     pub fn rewrite_as(&self, text: &str) {
         let new = self.write("overspill.yaml.new", text);
         std::fs::rename(new, self.directory.path().join("overspill.yaml")).unwrap();
+    }
+
+    /// Where its configuration stands, and what is beside it.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// A file beside its configuration.

@@ -11,6 +11,8 @@ pub mod forward;
 pub mod gateway;
 pub mod h2_client;
 pub mod h2_provider;
+mod kept;
+pub mod postgres;
 pub mod provider;
 mod records;
 pub mod said;
