@@ -173,6 +173,7 @@ fn share(
     let measures = Measures::new(now);
     measures.follow(configured::pairs(&snapshot));
     Ok(Arc::new(Shared {
+        leaving: Arc::default(),
         wires: Wires::new(Arc::new(Book::new(&snapshot.providers)), pool),
         buffers: Buffers::within(snapshot.server.buffers, snapshot.server.max_body),
         metrics,

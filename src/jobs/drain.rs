@@ -6,6 +6,7 @@ use crate::proxy::shared::Shared;
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -80,6 +81,7 @@ impl Ending {
             self.stage.set_ready(false);
         }
         self.stage.leave();
+        self.shared.leaving.store(true, Ordering::Relaxed);
         // Without an admin port nobody can see that this one is not ready any more.
         if server.admin.is_some() || end == End::Succeeded {
             tokio::time::sleep(LEAD).await;

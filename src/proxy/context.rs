@@ -56,7 +56,10 @@ impl Call {
             began: SystemTime::now(),
             method: String::new(),
             path: String::new(),
-            tale: Tale::default(),
+            tale: Tale {
+                leaving: Arc::clone(&shared.leaving),
+                ..Tale::default()
+            },
             passthrough: None,
             settled: false,
         }

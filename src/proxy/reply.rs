@@ -10,6 +10,7 @@ use pingora::time::timeout;
 use pingora::{Error, ErrorType};
 use pingora_proxy::Session;
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long, and how much of, an unread body is swallowed after an early answer, so that a caller
@@ -68,7 +69,7 @@ pub async fn send(
     head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(body.len()))?;
     tale.status = head.status.as_u16();
     tale.bytes_out = body.len() as u64;
-    write_head(session, head).await?;
+    write_head(session, head, tale).await?;
     // Pingora leaves the body of an answer to HEAD out on HTTP/1 alone.
     if session.downstream_session.req_header().method == Method::HEAD {
         return finish(session).await;
@@ -90,16 +91,20 @@ pub async fn send(
 const PIECE: usize = 64 * 1024;
 
 /// Of all writes to a caller Pingora bounds those of bodies alone.
-pub async fn write_head(session: &mut Session, head: ResponseHeader) -> pingora::Result<()> {
-    part_at_the_end(session);
+pub async fn write_head(
+    session: &mut Session,
+    head: ResponseHeader,
+    tale: &Tale,
+) -> pingora::Result<()> {
+    part_at_the_end(session, tale);
     let down = &mut session.downstream_session;
     let patience = down.get_write_timeout();
     bounded(patience, down.write_response_header(Box::new(head))).await
 }
 
 /// A request that began before the end was near: its connection ends with it, and it is told so.
-pub fn part_at_the_end(session: &mut Session) {
-    if session.is_process_shutting_down() {
+pub fn part_at_the_end(session: &mut Session, tale: &Tale) {
+    if tale.leaving.load(Ordering::Relaxed) {
         session.downstream_session.set_keepalive(None);
     }
 }

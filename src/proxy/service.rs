@@ -104,7 +104,7 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         call: &mut Call,
     ) -> pingora::Result<()> {
-        reply::part_at_the_end(session);
+        reply::part_at_the_end(session, &call.tale);
         passthrough::rewrite_response(session, call, response)
     }
 

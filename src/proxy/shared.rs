@@ -12,6 +12,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// A configuration and the live state of what it names: always exchanged together.
@@ -29,6 +30,8 @@ impl Current {
 }
 
 pub struct Shared {
+    /// Callers are asked to come back by another connection.
+    pub leaving: Arc<AtomicBool>,
     pub current: ArcSwap<Current>,
     pub retry_budget: RetryBudget,
     pub wires: Wires,

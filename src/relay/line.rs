@@ -106,7 +106,7 @@ impl Line {
                 HeaderValue::from_static("chunked"),
             )?;
         }
-        reply::write_head(session, head)
+        reply::write_head(session, head, tale)
             .await
             .inspect_err(|error| tale.end(callers_fault(error)))?;
         self.open = true;

@@ -7,6 +7,7 @@ use crate::pricing::{Micros, Total};
 use crate::telemetry::trace_context::TraceContext;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// One try at one target.
@@ -70,6 +71,8 @@ pub struct Tale {
     pub bytes_out: u64,
     /// Malformed events were left out of the stream.
     pub gap: bool,
+    /// The gateway is on its way out, and callers are asked to come back by another connection.
+    pub leaving: Arc<AtomicBool>,
 }
 
 impl Tale {

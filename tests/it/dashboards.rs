@@ -51,7 +51,8 @@ async fn series() -> BTreeMap<String, BTreeSet<String>> {
         .with("models", &models)
         .route("main", "{ provider: one }, { provider: two, tier: 2 }")
         .on_route("stream", "{ resume: auto }")
-        .top("keys: [{ name: mobile, secret: sk-client-a }]");
+        .top("keys: [{ name: mobile, secret: sk-client-a }]")
+        .stored();
     let gateway = Gateway::start(&config).await;
     for fault in faults {
         let body = ASK_STREAM.replace("acme/chat", &format!("acme/{}", &fault[..2]));

@@ -154,6 +154,32 @@ async fn an_answer_that_comes_after_the_end_has_begun_says_so() {
 }
 
 #[tokio::test]
+async fn an_answer_before_the_port_closes_says_so_too() {
+    let gate = Arc::new(Semaphore::new(0));
+    let end = gate.clone();
+    let provider = Provider::start(move |_, seen| {
+        let mut acts = vec![Act::Gate(end.clone())];
+        acts.extend(chat_reply(seen));
+        acts
+    })
+    .await;
+    let mut gateway = Gateway::start(&Config::one(&provider)).await;
+    let mut conn = Conn::open(gateway.address).await;
+    conn.send(&Request::chat(ASK).bytes()).await;
+    until("the provider is asked", ms(5000), || provider.count() == 1).await;
+    gateway.signal("TERM");
+    let start = Instant::now();
+    while Request::get("/health/ready").to(gateway.admin).await.status == 200 {
+        assert!(start.elapsed() < ms(3000), "still ready");
+    }
+    gate.add_permits(1);
+    let reply = conn.reply("POST").await.expect(200);
+    assert_eq!(reply.get("connection"), Some("close"));
+    assert!(open(gateway.address).await);
+    assert_eq!(gateway.exit(ms(9000)).await.code(), Some(0));
+}
+
+#[tokio::test]
 async fn over_http2_too_whoever_comes_late_is_served() {
     let provider = Provider::well().await;
     let mut gateway = Gateway::start(&Config::one(&provider)).await;

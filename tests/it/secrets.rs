@@ -4,7 +4,7 @@ use crate::harness::answers::{http, stream_reply};
 use crate::harness::forward::Forward;
 use crate::harness::*;
 
-const CANARIES: [&str; 11] = [
+const CANARIES: [&str; 13] = [
     "sk-canary-bearer",
     "sk-canary-pooled",
     "sk-canary-fourth",
@@ -17,6 +17,8 @@ const CANARIES: [&str; 11] = [
     "sk-canary-admin",
     "sk-canary-wrong",
     "sk-canary-option",
+    "sk-canary-store",
+    "sk-canary-traces",
 ];
 
 /// What people say to each other is nobody's to write down.
@@ -95,10 +97,16 @@ fn everywhere(bases: [&str; 3], forward: std::net::SocketAddr, file: &str, log: 
 
 #[tokio::test]
 async fn neither_logs_nor_metrics_nor_answers_hold_a_secret() {
-    for log in [
-        "log: { format: json, level: trace }",
-        "log: { format: text, level: trace }",
-        "log: { access: access.log, level: trace }",
+    for (log, store) in [
+        (
+            "log: { format: json, level: trace }",
+            "store: sqlite:overspill.db",
+        ),
+        (
+            "log: { format: text, level: trace }",
+            "store: \"postgres://canary:sk-canary-store@127.0.0.1:1/records\"",
+        ),
+        ("log: { access: access.log, level: trace }", "store: off"),
     ] {
         let one = failing().await;
         let two = Provider::always(quoting(401, "sk-canary-header")).await;
@@ -108,7 +116,9 @@ async fn neither_logs_nor_metrics_nor_answers_hold_a_secret() {
         let pooled = files.write("pooled", "sk-canary-pooled\n");
         let bases = [&one, &two, &three].map(Provider::base);
         let [a, b, c] = &bases;
-        let config = everywhere([a, b, c], forward.address, pooled.to_str().unwrap(), log);
+        let config = everywhere([a, b, c], forward.address, pooled.to_str().unwrap(), log)
+            .top(store)
+            .top("traces: { otlp: \"http://127.0.0.1:1\", headers: { authorization: sk-canary-traces } }");
         let gateway = Gateway::start(&config).await;
         for n in 0..7 {
             let body = if n == 5 { ASK_STREAM } else { ASK };
@@ -134,9 +144,19 @@ async fn neither_logs_nor_metrics_nor_answers_hold_a_secret() {
             innocent("the admin port", &reply.expect(status).text());
         };
         admin(Request::post("/api/reload", ""), 422).await;
-        for path in ["/metrics", "/api/config", "/api/targets", "/api/nothing"] {
-            let status = if path == "/api/nothing" { 404 } else { 200 };
-            admin(Request::get(path), status).await;
+        for path in [
+            "/metrics",
+            "/api/config",
+            "/api/targets",
+            "/api/measures",
+            "/api/explain?model=acme/chat",
+        ] {
+            admin(Request::get(path), 200).await;
+        }
+        admin(Request::get("/api/nothing"), 404).await;
+        for path in ["/api/usage", "/api/requests"] {
+            let request = Request::get(path).key("sk-canary-admin");
+            innocent(path, &request.to(gateway.admin).await.text());
         }
         let wrong = Request::get("/metrics").key("sk-canary-wrong");
         innocent(
