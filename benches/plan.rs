@@ -94,6 +94,7 @@ fn measure(criterion: &mut Criterion, name: &str, snapshot: &Snapshot) {
         needs: Needs::default(),
         tokens: (100, 100),
         drawn: (0, 0),
+        takes_turn: true,
     };
     criterion.bench_function(name, |bencher| {
         bencher.iter(|| {

@@ -7,7 +7,7 @@ use crate::health::board::Board;
 use crate::health::choose::{self, Asker};
 use crate::measure::table::Table;
 use crate::routing::filter::{Exclusion, Needs, Wants};
-use crate::routing::plan::{Asking, Leg, Plan, plan};
+use crate::routing::plan::{Asking, Excluded, Leg, Plan, plan};
 use crate::routing::preferences::{By, MaxPrice, Preferences, split_suffix};
 use crate::routing::table::{self, Asked};
 use std::fmt::Write;
@@ -28,6 +28,8 @@ pub struct Ask<'h, 'a> {
     pub tokens: (u64, u64),
     /// Two numbers drawn from all of `u64`.
     pub drawn: (u64, u64),
+    /// It will be made, and takes its turn; otherwise only the plan is asked for.
+    pub takes_turn: bool,
 }
 
 /// Who serves it, and whoever else.
@@ -48,18 +50,20 @@ pub fn without_suffix<'m>(snapshot: &Snapshot, model: &'m str) -> (&'m str, Opti
     })
 }
 
-/// `sticky` gives what a route hashes of this call.
+/// `sticky` gives what a route hashes of this call: of its own route first, and of another model's
+/// only where that differs.
 pub fn decide<'r>(
     snapshot: &'r Snapshot,
     board: &Board,
     table: &Table,
     ask: &Ask<'_, 'r>,
-    sticky: impl FnOnce(&Route) -> u64,
+    sticky: impl Fn(&Route) -> u64,
     now: Instant,
 ) -> Result<Decision<'r>, Failure> {
     let key = ask.asked.key;
     let (route, legs) = legs(snapshot, ask)?;
-    let sticky = sticky(route);
+    let first: &Route = route;
+    let own_sticky = sticky(first);
     let made = |prompt: u64| {
         let needs = Needs {
             prompt,
@@ -82,9 +86,14 @@ pub fn decide<'r>(
             |route, tier, entered, permitted| {
                 let asker = Asker {
                     balance: route.balance,
-                    sticky,
+                    sticky: if std::ptr::eq(route, first) {
+                        own_sticky
+                    } else {
+                        sticky(route)
+                    },
                     tokens: ask.tokens,
                     drawn: ask.drawn,
+                    takes_turn: ask.takes_turn,
                 };
                 choose::order(board, tier, entered, permitted, &asker, now)
             },
@@ -103,7 +112,7 @@ pub fn decide<'r>(
     Ok(Decision {
         route,
         plan,
-        sticky,
+        sticky: own_sticky,
     })
 }
 
@@ -118,8 +127,11 @@ fn legs<'r>(
     ask: &Ask<'_, 'r>,
 ) -> Result<(&'r Arc<Route>, Vec<Leg<'r>>), Failure> {
     let key = ask.asked.key;
-    let listed = &ask.preferences.models;
-    let model = ask.model.or_else(|| listed.first().map(String::as_str));
+    let listed = || {
+        let listed = ask.preferences.models.iter();
+        listed.map(|model| without_suffix(snapshot, model).0)
+    };
+    let model = ask.model.or_else(|| listed().next());
     let (route, served) = find(snapshot, ask.asked, model, key)?;
     let leg = |route: &'r Arc<Route>, served: &'r Arc<Served>, asked| Leg {
         route,
@@ -127,14 +139,14 @@ fn legs<'r>(
         asked,
     };
     let mut legs = vec![leg(route, served, model)];
-    for other in listed.iter().map(String::as_str) {
-        let (other, _) = without_suffix(snapshot, other);
-        if Some(other) != model {
+    for other in listed() {
+        // With a suffix and without it is the same model.
+        if legs.iter().all(|leg| leg.asked != Some(other)) {
             let (route, served) = find(snapshot, ask.asked, Some(other), key)?;
             legs.push(leg(route, served, Some(other)));
         }
     }
-    if listed.is_empty() {
+    if ask.preferences.models.is_empty() {
         let may_use = |model: &str| key.is_none_or(|key| key.may_use(model));
         for other in &route.fallback_models {
             let served = route.models.get(other);
@@ -212,17 +224,29 @@ pub fn refusal(plan: &Plan<'_>, route: &Route, endpoint: Option<Endpoint>) -> Fa
     let reason = reasons()
         .find(|reason| !is_callers(reason))
         .unwrap_or(first.why.reason());
-    let mut message = String::from("no target may serve this request: ");
-    for (at, one) in plan.excluded.iter().enumerate() {
-        let provider = &one.candidate.target.provider.name;
-        let _ = write!(
-            message,
-            "{}{provider}: {}",
-            if at == 0 { "" } else { "; " },
-            one.why
-        );
-    }
+    let message = format!(
+        "no target may serve this request: {}",
+        named(&plan.excluded)
+    );
     Failure::new(reason, message)
+}
+
+/// All that a route may have. Whoever asks for many models at once is not told of more.
+pub const MOST_NAMED: usize = 256;
+
+/// Each target that was left out, and why.
+pub fn named(excluded: &[Excluded<'_>]) -> String {
+    let mut text = String::new();
+    for (at, one) in excluded.iter().take(MOST_NAMED).enumerate() {
+        let provider = &one.candidate.target.provider.name;
+        let between = if at == 0 { "" } else { "; " };
+        let _ = write!(text, "{between}{provider}: {}", one.why);
+    }
+    let more = excluded.len().saturating_sub(MOST_NAMED);
+    if more > 0 {
+        let _ = write!(text, "; and {more} more");
+    }
+    text
 }
 
 /// The lowest of all caps of one request.

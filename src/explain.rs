@@ -97,6 +97,7 @@ pub fn answer(
         needs: Needs::default(),
         tokens: (0, 0),
         drawn: (0, 0),
+        takes_turn: false,
     };
     let decision = decide(snapshot, board, table, &ask, |_| 0, now)?;
     let explained = explain(&decision, board, table, &ask, now);

@@ -60,6 +60,19 @@ impl Asides {
         }
     }
 
+    /// Of an endpoint where these may be fields of the provider's own: only what has the form that
+    /// is ours remains.
+    pub fn in_our_form(mut self, body: &[u8]) -> Asides {
+        let begins = |member: &Member, with: u8| {
+            let first = body.get(member.value.start);
+            first.is_some_and(|first| *first == with)
+        };
+        self.provider.take_if(|member| !begins(member, b'{'));
+        self.models.take_if(|member| !begins(member, b'['));
+        self.route = None;
+        self
+    }
+
     pub(super) fn note(&mut self, aside: Aside, field: RawField) {
         let slot = match aside {
             Aside::Provider => &mut self.provider,
@@ -129,6 +142,20 @@ mod tests {
         }
         let other = br#"{"route":"x","route":"fallback","model":"m"}"#;
         assert_eq!(scan(other).unwrap().asides.twice, None);
+    }
+
+    #[test]
+    fn a_providers_own_fields_are_told_by_their_form() {
+        let ours = |body: &str| {
+            let asides = scan(body.as_bytes()).unwrap().asides;
+            let asides = asides.in_our_form(body.as_bytes());
+            (asides.provider.is_some(), asides.models.is_some())
+        };
+        assert_eq!(ours(r#"{"provider":{},"models":[]}"#), (true, true));
+        assert_eq!(ours(r#"{"provider":"x","models":{"a":1}}"#), (false, false));
+        assert_eq!(ours(r#"{"provider":null,"models":"m"}"#), (false, false));
+        let route = br#"{"route":"fallback"}"#;
+        assert!(scan(route).unwrap().asides.in_our_form(route).is_empty());
     }
 
     #[test]

@@ -113,6 +113,26 @@ pub fn apply(body: &Bytes, edits: impl IntoIterator<Item = Edit>) -> Pieces {
     pieces
 }
 
+/// The body without these spans, which come in the order of their places, in the memory it stands
+/// in. The body itself where somebody else holds it too.
+pub fn cut_in_place(body: Bytes, cuts: &[Edit]) -> Result<Bytes, Bytes> {
+    let mut bytes = body.try_into_mut()?;
+    let mut end = 0;
+    let mut at = 0;
+    for Edit { span, .. } in cuts {
+        if span.start < at || span.end < span.start || span.end > bytes.len() {
+            continue;
+        }
+        bytes.copy_within(at..span.start, end);
+        end += span.start - at;
+        at = span.end;
+    }
+    let rest = bytes.len() - at;
+    bytes.copy_within(at.., end);
+    bytes.truncate(end + rest);
+    Ok(bytes.freeze())
+}
+
 /// A changed body, in order: slices that share the original's memory, and the new bits.
 #[derive(Clone, Debug)]
 pub struct Pieces {
@@ -244,6 +264,32 @@ mod tests {
         assert_eq!(slices[0].as_ptr(), body.as_ptr());
         assert_eq!(slices[1], "\"new\"");
         assert_eq!(slices[2].as_ptr(), body[body.len() - 1..].as_ptr());
+    }
+
+    #[test]
+    fn spans_are_cut_where_they_stand() {
+        let cut = |spans: &[Range<usize>]| {
+            let cuts: Vec<Edit> = spans
+                .iter()
+                .map(|span| Edit {
+                    span: span.clone(),
+                    with: Bytes::new(),
+                })
+                .collect();
+            let body = Bytes::from(b"0123456789".to_vec());
+            let expected = apply(&body.clone(), cuts.clone()).joined();
+            let left = cut_in_place(body, &cuts).unwrap();
+            assert_eq!(left, expected, "{spans:?}");
+            left
+        };
+        assert_eq!(cut(&[1..3, 5..6]), "0346789");
+        assert_eq!(cut(&[]), "0123456789");
+        assert_eq!(cut(&[0..10]), "");
+        assert_eq!(cut(&[0..1, 1..2, 9..10]), "2345678");
+        assert_eq!(cut(&[3..4, 2..9, 8..99]), "012456789");
+        let held = Bytes::from(b"0123456789".to_vec());
+        let other = held.clone();
+        assert_eq!(cut_in_place(held, &[]), Err(other));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Asker {
     pub tokens: (u64, u64),
     /// Two numbers drawn from all of `u64`.
     pub drawn: (u64, u64),
+    /// False where only the order is asked for: nothing moves by it.
+    pub takes_turn: bool,
 }
 
 impl Asker {
@@ -52,13 +54,13 @@ pub fn order(
                 && bar(board, &candidate.target, now, asker.all_tokens(), false).is_none()
         })
     };
-    let turn = if entered {
+    let turn = if entered && asker.takes_turn {
         tier.schedule.next()
     } else {
         tier.schedule.peek()
     };
     match asker.balance {
-        Balance::Weighted => Order::From(next_free(tier, turn, is_free)),
+        Balance::Weighted => Order::From(next_free(tier, turn, asker.takes_turn, is_free)),
         Balance::LeastBusy => {
             let loads = tier
                 .candidates
@@ -100,7 +102,7 @@ pub fn order(
 }
 
 /// Turns of those that cannot be asked go to the others by their weights.
-fn next_free(tier: &Tier, turn: usize, is_free: impl Fn(usize) -> bool) -> usize {
+fn next_free(tier: &Tier, turn: usize, takes: bool, is_free: impl Fn(usize) -> bool) -> usize {
     if is_free(turn) {
         return turn;
     }
@@ -109,7 +111,8 @@ fn next_free(tier: &Tier, turn: usize, is_free: impl Fn(usize) -> bool) -> usize
         .filter(|(index, _)| is_free(*index))
         .map(|(index, candidate)| (index, candidate.target.weight))
         .collect();
-    tier.schedule.pass_on(free.into_iter()).unwrap_or(turn)
+    let passed = tier.schedule.pass_on(free.into_iter(), takes);
+    passed.unwrap_or(turn)
 }
 
 fn in_flight(board: &Board, candidate: &Candidate) -> u32 {
@@ -194,6 +197,7 @@ mod tests {
                     turn.wrapping_mul(0x9e37_79b9_7f4a_7c15),
                     turn.wrapping_mul(0x2545_f491_4f6c_dd1d),
                 ),
+                takes_turn: true,
             };
             match order(board, tier, true, &|_| true, &asker, now) {
                 Order::From(first) => counts[first] += 1,
@@ -224,6 +228,29 @@ mod tests {
         let counts = firsts(&snapshot, &board, 500, false);
         assert_eq!(counts[2], 0);
         assert!((398..=402).contains(&counts[0]), "{counts:?}");
+    }
+
+    #[test]
+    fn an_order_that_is_only_asked_for_moves_nothing() {
+        let snapshot = snapshot("weighted", &[(1, ""), (1, ""), (1, "")]);
+        let board = board(&snapshot);
+        open(&snapshot, &board, 0);
+        let tier = &snapshot.routes[0].models["m"].tiers[0];
+        let ask = |takes_turn| {
+            let asker = Asker {
+                balance: snapshot.routes[0].balance,
+                sticky: 0,
+                tokens: (0, 0),
+                drawn: (0, 0),
+                takes_turn,
+            };
+            order(&board, tier, true, &|_| true, &asker, Instant::now())
+        };
+        for _ in 0..7 {
+            let told = ask(false);
+            assert_eq!(ask(false), told);
+            assert_eq!(ask(true), told);
+        }
     }
 
     #[test]

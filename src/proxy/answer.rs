@@ -5,9 +5,9 @@ use crate::body::asides::{self, Aside};
 use crate::body::messages::first_messages;
 use crate::body::needs::{self, Format};
 use crate::body::scan::{Scan, ScanError, scan};
-use crate::body::splice::apply;
+use crate::body::splice::{apply, cut_in_place};
 use crate::body::stream_options::asks_for_usage;
-use crate::config::snapshot::{Balance, Capability, Route, Snapshot, StickyBy};
+use crate::config::snapshot::{Balance, Capability, Endpoint, Route, Snapshot, StickyBy};
 use crate::decide::{self, Ask, Decision, decide};
 use crate::error::{Failure, Reason};
 use crate::explain;
@@ -20,6 +20,7 @@ use crate::relay::Means;
 use crate::relay::prepare::Wish;
 use crate::relay::run::{self, Job};
 use crate::routing::filter::Needs;
+use crate::routing::plan::Excluded;
 use crate::routing::preferences::{self, Preferences};
 use crate::routing::sticky::hash;
 use bytes::Bytes;
@@ -46,7 +47,7 @@ pub async fn answer(
     let read = intake::read(session, coding, &snapshot.server, &shared.buffers, bound).await;
     call.tale.waited += began.elapsed();
     let read = match read? {
-        Ok(body) => understood(call, snapshot, body),
+        Ok(body) => understood(call, snapshot, endpoint, body),
         Err(failure) => Err(failure),
     };
     let call_for = match read {
@@ -71,9 +72,10 @@ pub async fn answer(
         endpoint: Some(endpoint),
         model,
         preferences: &preferences,
-        needs: needs_of(&bytes, &scanned, tokens.0),
+        needs: needs_of(&bytes, &scanned, endpoint),
         tokens,
         drawn: (rand::random(), rand::random()),
+        takes_turn: !explain::is_asked(&session.downstream_session.req_header().headers),
     };
     let now = Instant::now();
     let board = Arc::clone(&call.board);
@@ -108,14 +110,7 @@ pub async fn answer(
         }
     };
     call.tale.route = Some(Arc::clone(&route.name));
-    for one in &plan.excluded {
-        let provider = Arc::clone(&one.candidate.target.provider.name);
-        call.tale.left_out.push((provider, one.why.label()));
-        let counter = &shared.metrics.excluded;
-        counter
-            .with_label_values(&[&*route.name, one.why.label()])
-            .inc();
-    }
+    note_excluded(call, &route.name, &plan.excluded);
     if plan.steps.is_empty() {
         let failure = decide::refusal(&plan, route, Some(endpoint));
         return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
@@ -176,7 +171,12 @@ struct Understood {
     model: Option<String>,
 }
 
-fn understood(call: &mut Call, snapshot: &Snapshot, body: Body) -> Result<Understood, Failure> {
+fn understood(
+    call: &mut Call,
+    snapshot: &Snapshot,
+    endpoint: Endpoint,
+    body: Body,
+) -> Result<Understood, Failure> {
     let Body {
         mut bytes,
         mut reservation,
@@ -186,17 +186,28 @@ fn understood(call: &mut Call, snapshot: &Snapshot, body: Body) -> Result<Unders
     call.tale.stream = scanned.stream;
     let asked = scanned.model.as_ref().map(|model| model.text.clone());
     call.tale.asked.clone_from(&asked);
+    if !speaks_of_providers(endpoint) {
+        scanned.asides = scanned.asides.in_our_form(&bytes);
+    }
     let (mut preferences, mut provider_field) = (Preferences::default(), None);
     if !scanned.asides.is_empty() {
         preferences = preferences::read(&bytes, &scanned)?;
         let provider = scanned.asides.get(Aside::Provider);
         let provider = provider.and_then(|member| bytes.get(member.value.clone()));
         provider_field = provider.map(Bytes::copy_from_slice);
-        // What is left is a body of its own, and for a moment both are held.
-        let buffers = &call.shared.buffers;
-        let own = Reservation::new(buffers, bytes.len()).ok_or_else(intake::overloaded)?;
-        bytes = apply(&bytes, asides::cut(&bytes, &scanned, &Aside::ALL)).joined();
-        reservation = own;
+        let cuts = asides::cut(&bytes, &scanned, &Aside::ALL);
+        bytes = match cut_in_place(bytes, &cuts) {
+            Ok(bytes) => bytes,
+            Err(held) => {
+                // What is left is a body of its own, and for a moment both are here.
+                let buffers = &call.shared.buffers;
+                let own = Reservation::new(buffers, held.len()).ok_or_else(intake::overloaded)?;
+                let left = apply(&held, cuts).joined();
+                drop(held);
+                reservation = own;
+                left
+            }
+        };
         scanned = scan(&bytes).map_err(|error| bad_body(&error))?;
     }
     let model = asked.map(|asked| {
@@ -214,8 +225,30 @@ fn understood(call: &mut Call, snapshot: &Snapshot, body: Body) -> Result<Unders
     })
 }
 
+/// Whom a rule left out, for the record, the answer and the metrics.
+pub fn note_excluded(call: &mut Call, route: &str, excluded: &[Excluded<'_>]) {
+    for one in excluded {
+        let (provider, why) = (&one.candidate.target.provider.name, one.why.label());
+        call.tale.left_out.push((Arc::clone(provider), why));
+        let counter = &call.shared.metrics.excluded;
+        counter.with_label_values(&[route, why]).inc();
+    }
+}
+
+/// Where OpenRouter's words are at home. Elsewhere a provider may have its own of these names.
+fn speaks_of_providers(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::Chat
+            | Endpoint::Completions
+            | Endpoint::Responses
+            | Endpoint::Messages
+            | Endpoint::Embeddings
+    )
+}
+
 /// What whoever serves it has to be able to do.
-fn needs_of(body: &[u8], scan: &Scan, prompt: u64) -> Needs {
+fn needs_of(body: &[u8], scan: &Scan, endpoint: Endpoint) -> Needs {
     let top = needs::needs(body, scan);
     let parts = needs::parts(body, scan);
     let needed = [
@@ -224,11 +257,18 @@ fn needs_of(body: &[u8], scan: &Scan, prompt: u64) -> Needs {
         (Capability::Vision, parts.images),
     ];
     let capabilities = needed.into_iter().filter(|(_, needed)| *needed);
-    // Pictures and sound are many bytes and few tokens.
-    let is_text = !parts.images && !parts.audio;
+    // What is no text is many bytes and few tokens; and only a conversation is one prompt, where
+    // others have a list of them.
+    let is_conversation = matches!(
+        endpoint,
+        Endpoint::Chat | Endpoint::Responses | Endpoint::Messages
+    );
+    let is_judged = is_conversation && !parts.images && !parts.other;
     Needs {
         capabilities: capabilities.map(|(one, _)| one).collect(),
-        prompt: if is_text { prompt } else { 0 },
+        prompt: is_judged
+            .then(|| needs::fewest_tokens(body, scan))
+            .unwrap_or_default(),
     }
 }
 

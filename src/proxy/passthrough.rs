@@ -10,6 +10,7 @@ use crate::failover::{Happened, Kind};
 use crate::health::choose::{Asker, order};
 use crate::health::grant::Grant;
 use crate::pricing::Micros;
+use crate::proxy::answer::note_excluded;
 use crate::proxy::context::{Call, Passthrough};
 use crate::proxy::reply;
 use crate::relay::bars::Bars;
@@ -113,6 +114,7 @@ fn take_turn(
         sticky,
         tokens: (0, 0),
         drawn: (rand::random(), rand::random()),
+        takes_turn: true,
     };
     let board = Arc::clone(&call.board);
     let book = &call.shared.wires.book;
@@ -138,6 +140,7 @@ fn take_turn(
         |_, _| None,
         |_, tier, entered, permitted| order(&board, tier, entered, permitted, &asker, now),
     );
+    note_excluded(call, &route.name, &plan.excluded);
     if plan.steps.is_empty() {
         return Err(decide::refusal(&plan, route, None).into());
     }

@@ -1,6 +1,7 @@
 //! Answers the gateway gives itself, errors above all.
 
 use crate::config::snapshot::Endpoint;
+use crate::decide::MOST_NAMED;
 use crate::error::{Failure, Reason};
 use crate::telemetry::tale::{Attempt, Tale, cost, trace};
 use bytes::Bytes;
@@ -226,7 +227,7 @@ pub fn error_body(
         "attempts": attempts,
     });
     if let (false, Some(metadata)) = (tale.left_out.is_empty(), metadata.as_object_mut()) {
-        let left_out = tale.left_out.iter();
+        let left_out = tale.left_out.iter().take(MOST_NAMED);
         let left_out = left_out.map(|(provider, why)| json!({"provider": **provider, "why": why}));
         metadata.insert("left_out".to_owned(), left_out.collect());
     }

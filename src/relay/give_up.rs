@@ -1,6 +1,7 @@
 //! The end of a request that no target answered: whose words the caller is given, and in what form.
 
 use crate::config::snapshot::Endpoint;
+use crate::decide;
 use crate::dialect::openai::normalise::{Shape, normalise};
 use crate::dialect::redact::redact;
 use crate::error::{Failure, Reason};
@@ -157,23 +158,17 @@ pub fn event(endpoint: Endpoint, data: &[u8]) -> Bytes {
 
 /// Nobody answered, and where a rule kept somebody out who might have, that is what is to be known.
 fn kept_out(job: &Job<'_>, reason: Reason) -> Failure {
-    let Some(first) = job.excluded.first() else {
+    if job.excluded.is_empty() {
         return Failure::new(reason, own_words(reason));
-    };
-    let named: Vec<String> = job
-        .excluded
-        .iter()
-        .map(|one| format!("{}: {}", one.candidate.target.provider.name, one.why))
-        .collect();
+    }
     let message = format!(
         "{} ({reason}); others may not serve this request: {}",
         own_words(reason),
-        named.join("; ")
+        decide::named(job.excluded)
     );
-    match first.why.reason() {
-        of_policy if of_policy.status() == 503 => Failure::new(of_policy, message),
-        _ => Failure::new(reason, message),
-    }
+    let mut of_policy = job.excluded.iter().map(|one| one.why.reason());
+    let of_operator = of_policy.find(|reason| reason.status() == 503);
+    Failure::new(of_operator.unwrap_or(reason), message)
 }
 
 /// Every attempt failed, or the answer is the caller's own matter.

@@ -66,10 +66,17 @@ impl Schedule {
     }
 
     /// Who gets a turn that its owner cannot take: the others by their weights, exactly. `free`:
-    /// places and weights, gone through twice.
-    pub fn pass_on(&self, free: impl Iterator<Item = (usize, u32)> + Clone) -> Option<usize> {
+    /// places and weights, gone through twice. `takes`: it is taken, not only looked at.
+    pub fn pass_on(
+        &self,
+        free: impl Iterator<Item = (usize, u32)> + Clone,
+        takes: bool,
+    ) -> Option<usize> {
         let total: u64 = free.clone().map(|(_, weight)| u64::from(weight)).sum();
-        let turn = self.passed.fetch_add(1, Ordering::Relaxed) as u64;
+        let turn = match takes {
+            true => self.passed.fetch_add(1, Ordering::Relaxed),
+            false => self.passed.load(Ordering::Relaxed),
+        } as u64;
         let mut rest = turn.checked_rem(total)?;
         for (place, weight) in free {
             match rest.checked_sub(u64::from(weight)) {
@@ -115,15 +122,17 @@ mod tests {
         let mut counts = [0; 3];
         for _ in 0..500 {
             let turn = match schedule.next() {
-                2 => schedule.pass_on([(0, 1), (1, 4)].into_iter()).unwrap(),
+                2 => schedule
+                    .pass_on([(0, 1), (1, 4)].into_iter(), true)
+                    .unwrap(),
                 turn => turn,
             };
             counts[turn] += 1;
         }
         assert!((98..=102).contains(&counts[0]), "{counts:?}");
         assert_eq!(counts[2], 0);
-        assert_eq!(schedule.pass_on([].into_iter()), None);
-        assert_eq!(schedule.pass_on([(0, 0)].into_iter()), None);
+        assert_eq!(schedule.pass_on([].into_iter(), true), None);
+        assert_eq!(schedule.pass_on([(0, 0)].into_iter(), true), None);
     }
 
     #[test]

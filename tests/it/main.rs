@@ -61,6 +61,7 @@ mod passthrough;
 mod passthrough_edges;
 mod patience;
 mod pings;
+mod policy_edges;
 mod pool;
 mod preferences;
 mod refusals;
