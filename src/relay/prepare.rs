@@ -2,6 +2,7 @@
 
 use crate::body::splice::{self, Pieces};
 use crate::body::stream_options::ask_for_usage;
+use crate::catalog::catalog;
 use crate::config::snapshot::{Auth, Endpoint, Provider, ResponseModel, Rules};
 use crate::decide;
 use crate::failover::Happened;
@@ -143,7 +144,7 @@ fn set_fields<'s>(job: &Job<'_>, step: &Step<'s>, tale: &Tale) -> Cow<'s, [(Stri
     }
     let of_target = target.options.iter().find(|(name, _)| name == PROVIDER);
     let given = of_target.map(|(_, value)| value.as_bytes());
-    let max_price = decide::max_price(&job.route.rules, job.wish.key, job.wish.preferences);
+    let max_price = decide::max_price(step.rules, job.wish.key, job.wish.preferences);
     let failed: Vec<&str> = tale
         .attempts
         .iter()
@@ -151,7 +152,9 @@ fn set_fields<'s>(job: &Job<'_>, step: &Step<'s>, tale: &Tale) -> Cow<'s, [(Stri
         .filter_map(|attempt| {
             let mut providers = job.providers.iter();
             let provider = providers.find(|one| one.name == attempt.provider)?;
-            Some(&*provider.vendor)
+            // What an operator calls a provider of their own is nobody else's business.
+            let is_public = catalog().get(&provider.vendor).is_some();
+            is_public.then_some(&*provider.vendor)
         })
         .collect();
     let forwarded = Forward {

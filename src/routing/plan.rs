@@ -1,7 +1,7 @@
 //! The targets for one request, in the order in which they are to be tried, and for each target
 //! left out, why.
 
-use crate::config::snapshot::{Balance, Candidate, Endpoint, Route, Served, Tier};
+use crate::config::snapshot::{Balance, Candidate, Endpoint, Route, Rules, Served, Tier};
 use crate::routing::figures::Figures;
 use crate::routing::filter::{self, Exclusion, Wants};
 use crate::routing::preferences::Partition;
@@ -23,6 +23,8 @@ pub struct Step<'r> {
     pub rank: u32,
     /// Where it stands among its equals.
     pub tier: &'r Tier,
+    /// Those of the route that its model was found in.
+    pub rules: &'r Rules,
 }
 
 impl Step<'_> {
@@ -189,6 +191,7 @@ fn add<'r, 'f>(
                 label: label_of(candidate),
                 rank,
                 tier,
+                rules: &route.rules,
             });
         });
         entered = false;
@@ -231,18 +234,19 @@ fn ranked<'f>(
     permitted: &Permitted,
     figures: impl Fn(&Candidate) -> Option<&'f Figures>,
 ) -> Vec<usize> {
-    let candidates = tier.candidates.iter().enumerate();
-    let mut all: Vec<_> = candidates
-        .filter(|(place, _)| permitted.has(*place))
-        .map(|(place, candidate)| {
-            (
-                place,
-                rank::keys(candidate, figures(candidate), &route.order),
-            )
-        })
-        .collect();
-    all.sort_by(|(_, one), (_, other)| rank::compare_all(&route.order, one, other));
-    all.into_iter().map(|(place, _)| place).collect()
+    let (order, count) = (&*route.order, tier.candidates.len());
+    // The keys of all candidates one after another, and for each place where its own begin.
+    let mut keys = Vec::with_capacity(count * order.len());
+    let mut places = Vec::with_capacity(count);
+    for (place, candidate) in tier.candidates.iter().enumerate() {
+        if permitted.has(place) {
+            places.push((place, keys.len()));
+            keys.extend(rank::keys(candidate, figures(candidate), order));
+        }
+    }
+    let of = |begin: usize| keys.get(begin..begin + order.len()).unwrap_or_default();
+    places.sort_by(|(_, one), (_, other)| rank::compare_all(order, of(*one), of(*other)));
+    places.into_iter().map(|(place, _)| place).collect()
 }
 
 /// Where a step goes by what is preferred, before anything the configuration says of tiers.

@@ -42,7 +42,7 @@ pub struct Preferences {
     pub zdr: bool,
     /// Only targets of these; one whose quantization is not known is `Unknown`. Empty: any.
     pub quantizations: Vec<Quantization>,
-    /// In this order within a tier, instead of the route's `balance`. `order` goes before it.
+    /// In this order, whatever their tier and the route's `balance`. `order` goes before it.
     pub sort: Option<Sort>,
     /// Tokens a second. Targets that are slower, or not measured, come after those that are not;
     /// they are never left out.

@@ -35,9 +35,13 @@ pub fn compare(metric: Metric, one: Option<f64>, other: Option<f64>) -> Ordering
 }
 
 /// Everything that `order` compares two candidates by, in its order.
-pub fn keys(candidate: &Candidate, figures: Option<&Figures>, order: &[By]) -> Vec<Option<f64>> {
-    let value = |by: &By| value(candidate, figures, by.metric, by.stat, Window::default());
-    order.iter().map(value).collect()
+pub fn keys(
+    candidate: &Candidate,
+    figures: Option<&Figures>,
+    order: &[By],
+) -> impl Iterator<Item = Option<f64>> {
+    let value = move |by: &By| value(candidate, figures, by.metric, by.stat, Window::default());
+    order.iter().map(value)
 }
 
 pub fn compare_all(order: &[By], one: &[Option<f64>], other: &[Option<f64>]) -> Ordering {

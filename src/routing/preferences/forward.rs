@@ -22,12 +22,14 @@ pub struct Forward<'a> {
 ///
 /// `max_price` becomes the lower of both for each price, `ignore` has those who failed as well. A
 /// caller who names this provider in `order` or `only` meant it, and has it: these names are taken
-/// out, for they mean nothing there. All else stays as it was written. `None`: there is nothing to
-/// say.
+/// out, for they mean nothing there; where that leaves nobody of an `order` who has not failed yet,
+/// whoever stands behind it is no fallback. All else stays as it was written, also what only the
+/// provider itself understands. `None`: there is nothing to say.
 pub fn forward(given: Option<&[u8]>, with: &Forward<'_>) -> Option<String> {
     let given = given
         .and_then(|text| serde_json::from_slice::<&RawValue>(text).ok())
-        .and_then(|value| Some((value, provider(value).ok()?)));
+        .filter(|value| value.get().starts_with('{'))
+        .map(|value| (value, understood(value)));
     let Some((value, said)) = given else {
         let said = Preferences::default();
         let changes = changes(None, &said, with);
@@ -36,6 +38,23 @@ pub fn forward(given: Option<&[u8]>, with: &Forward<'_>) -> Option<String> {
             .flatten();
     };
     changed(value.get().as_bytes(), &changes(Some(value), &said, with))
+}
+
+/// As much of it as is in our words. A caller's is all of it; an operator's may know more than we.
+fn understood(value: &RawValue) -> Preferences {
+    provider(value).unwrap_or_else(|_| {
+        let known = members(value, "").unwrap_or_default().into_iter();
+        let known = known.filter_map(|(name, value)| {
+            let name = serde_json::Value::from(name);
+            let alone = RawValue::from_string(format!("{{{name}:{value}}}")).ok()?;
+            provider(&alone).ok().map(|_| format!("{name}:{value}"))
+        });
+        let known: Vec<String> = known.collect();
+        RawValue::from_string(format!("{{{}}}", known.join(",")))
+            .ok()
+            .and_then(|value| provider(&value).ok())
+            .unwrap_or_default()
+    })
 }
 
 type Change = (&'static str, Option<String>);
@@ -71,9 +90,12 @@ fn changes(value: Option<&RawValue>, said: &Preferences, with: &Forward<'_>) -> 
         let others: Vec<&str> = said
             .order
             .iter()
-            .filter(|slug| !is_own(slug))
+            .filter(|slug| !is_own(slug) && !with.failed.iter().any(|name| slug.matches(name)))
             .map(Slug::as_str)
             .collect();
+        if said.no_fallbacks && others.is_empty() {
+            changes.push(("allow_fallbacks", None));
+        }
         let order = (!others.is_empty()).then(|| serde_json::json!(others).to_string());
         changes.push(("order", order));
     }

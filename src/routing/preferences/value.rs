@@ -38,6 +38,8 @@ pub(super) fn under<T>(name: &str, read: Result<T, Wrong>) -> Result<T, Wrong> {
     read.map_err(|wrong| wrong.under(name))
 }
 
+const MOST_MEMBERS: usize = 64;
+
 /// The members of an object, without those that are null. One that stands there twice is wrong: two
 /// readers could take two different ones.
 pub(super) fn members<'a>(
@@ -50,6 +52,10 @@ pub(super) fn members<'a>(
     let Ok(Members(members)) = serde_json::from_str::<Members<'a>>(value.get()) else {
         return wrong("is not valid JSON");
     };
+    // Each is held against all before it.
+    if members.len() > MOST_MEMBERS {
+        return wrong(format!("has more than {MOST_MEMBERS} fields; send fewer"));
+    }
     let mut seen: Vec<(String, &RawValue)> = Vec::with_capacity(members.len());
     for (name, value) in members {
         if seen.iter().any(|(other, _)| *other == name) {

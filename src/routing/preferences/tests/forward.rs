@@ -13,8 +13,10 @@ fn forwarded(given: Option<&str>, cap: &str, failed: &[&str]) -> Option<String> 
         failed,
     };
     let new = forward(given.map(str::as_bytes), &with)?;
-    // Whatever it is, it is in words that are taken.
-    prefers(&new);
+    // Whatever it is, it is in words that are taken, an operator's own aside.
+    if !new.contains("new") {
+        prefers(&new);
+    }
     Some(new)
 }
 
@@ -83,6 +85,20 @@ fn a_cap_and_those_who_failed_are_handed_on() {
             r#"{"prompt":1}"#,
             vec![],
             Some(r#"{"max_price":{"prompt":1},"zdr":true}"#),
+        ),
+        // Of those it names, all have failed: whoever it has else.
+        (
+            Some(r#"{"order":["sf","openrouter"],"allow_fallbacks":false}"#),
+            "{}",
+            vec!["sf"],
+            Some(r#"{"ignore":["sf"]}"#),
+        ),
+        // What an operator knows of it and we do not stays, and so does the rest.
+        (
+            Some(r#"{"only":["a"],"new":{"x":[1]},"ignore":["b"],"max_price":{"prompt":2}}"#),
+            r#"{"prompt":1}"#,
+            vec!["sf"],
+            Some(r#"{"only":["a"],"new":{"x":[1]},"ignore":["b","sf"],"max_price":{"prompt":1}}"#),
         ),
         // An operator's own nonsense does not lift the cap.
         (
