@@ -4,7 +4,7 @@ use crate::config::money::Amount;
 use serde::Deserialize;
 
 /// Per million tokens, and per request. OpenRouter's names are taken too.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cap {
     pub input: Option<Amount>,

@@ -89,6 +89,42 @@ routes: [{ match: { path: /a/* }, mode: stream, targets: [{ provider: deepseek }
 }
 
 #[test]
+fn rules_for_all_routes_shut_no_unread_one_in_silence() {
+    const LIFTED: [(&str, &str, &str); 3] = [
+        ("max_price", "{ input: 1 }", "{}"),
+        ("quantizations", "[fp8]", "[]"),
+        (
+            "require",
+            "[{ metric: success, stat: avg, min: 0.9 }]",
+            "[]",
+        ),
+    ];
+    for (field, rule, lifted) in LIFTED {
+        let text = |own: &str| {
+            format!(
+                "providers: {{ deepseek: {{ api_key: k }} }}
+defaults: {{ {field}: {rule} }}
+routes: [{{ match: {{ path: /a/* }}, mode: stream, {own} targets: [{{ provider: deepseek }}] }}]"
+            )
+        };
+        let problems = lines(&load(&text("")).expect_err("nobody could serve"));
+        assert!(
+            problems.len() == 1 && problems[0].contains(&format!("write `{field}: {lifted}` here")),
+            "{problems:#?}"
+        );
+        let snapshot = loaded(&text(&format!("{field}: {lifted},"))).snapshot;
+        let route = &snapshot.routes[0];
+        assert!(route.rules.max_price.is_empty() && route.require.is_empty());
+        assert!(route.rules.quantizations.is_empty());
+        let own = lines(&load(&text(&format!("{field}: {rule},"))).expect_err("no effect"));
+        assert!(
+            own.len() == 1 && own[0].contains("has no effect"),
+            "{own:#?}"
+        );
+    }
+}
+
+#[test]
 fn wrong_words() {
     expect_route(
         &format!("{TARGETS}, balance: fastes"),

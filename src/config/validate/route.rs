@@ -132,6 +132,42 @@ impl Names {
     }
 }
 
+/// What a route leaves to `defaults`.
+struct Inherits {
+    max_price: bool,
+    quantizations: bool,
+    require: bool,
+}
+
+impl Inherits {
+    /// What is not known of anybody whose bodies are not read: nobody could serve.
+    fn refuse_what_bars_all(&self, report: &mut Report, place: &Place, policy: &Policy) {
+        let rules = &policy.rules;
+        for (field, bars, lifted) in [
+            (
+                "max_price",
+                self.max_price && !rules.max_price.is_empty(),
+                "{}",
+            ),
+            (
+                "quantizations",
+                self.quantizations && !rules.quantizations.is_empty(),
+                "[]",
+            ),
+            ("require", self.require && !policy.require.is_empty(), "[]"),
+        ] {
+            if bars {
+                let message = format!(
+                    "nobody could serve: `{field}` of `defaults` cannot be judged with `mode: \
+                     stream`, which reads no model; write `{field}: {lifted}` here if it is not \
+                     to hold"
+                );
+                report.error(place, message);
+            }
+        }
+    }
+}
+
 struct Reader<'a> {
     place: Place,
     defaults: &'a Policy,
@@ -160,7 +196,15 @@ impl Reader<'_> {
         let own_fallback = file.fallback_models.is_some();
         let own_sticky = file.sticky.is_some();
         let own_order = file.order.is_some();
+        let inherits = Inherits {
+            max_price: file.max_price.is_none(),
+            quantizations: file.quantizations.is_none(),
+            require: file.require.is_none(),
+        };
         let policy = overlay(report, place, file.take_policy(), self.defaults, self.known);
+        if mode == Mode::Stream {
+            inherits.refuse_what_bars_all(report, place, &policy);
+        }
         if own_sticky {
             check_sticky(report, place, policy.balance);
         }
@@ -273,9 +317,16 @@ impl Reader<'_> {
             file.balance
                 .is_some_and(|balance| by_body.contains(&balance)),
         );
-        refuse(&place.key("max_price"), file.max_price.is_some());
-        refuse(&place.key("quantizations"), file.quantizations.is_some());
-        refuse(&place.key("require"), file.require.is_some());
+        // Empty ones lift those of `defaults`.
+        let cap = file.max_price.as_ref();
+        let has_cap = cap.is_some_and(|cap| *cap != file::Cap::default());
+        refuse(&place.key("max_price"), has_cap);
+        let quantizations = file.quantizations.as_ref();
+        let has_any = quantizations.is_some_and(|list| !list.is_empty());
+        refuse(&place.key("quantizations"), has_any);
+        let require = file.require.as_ref();
+        let has_any = require.is_some_and(|list| !list.is_empty());
+        refuse(&place.key("require"), has_any);
         refuse(&place.key("order"), file.order.is_some());
         let sticky = file.sticky.as_deref().unwrap_or_default();
         for (index, by) in sticky.iter().enumerate() {
