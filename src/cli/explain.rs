@@ -5,6 +5,7 @@ use crate::config::load::load;
 use crate::explain::{Question, answer};
 use crate::health::board::Board;
 use crate::measure::{Measures, configured};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -23,12 +24,21 @@ pub fn run(file: &Path, question: &Question, json: bool) -> ExitCode {
     let measures = Measures::new(now);
     measures.follow(configured::pairs(&snapshot));
     match answer(question, &snapshot, &board, &measures.exact(now), now) {
-        Ok(answer) if json => println!("{}", answer.json),
-        Ok(answer) => print!("{}", answer.text),
+        Ok(answer) => {
+            let text = if json {
+                answer.json + "\n"
+            } else {
+                answer.text
+            };
+            // Whoever stops reading it has read enough.
+            match io::stdout().write_all(text.as_bytes()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            }
+        }
         Err(failure) => {
             eprintln!("{}", failure.message);
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
 }
