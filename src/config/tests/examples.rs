@@ -1,6 +1,6 @@
-//! Every file in `conf/` is right as soon as its variables are set, without a warning about it.
+//! Every file in `conf/` and every example of the README is right as soon as its variables are set.
 
-use super::super::load::load;
+use super::super::load::{load, load_str};
 use super::lines;
 use std::path::Path;
 
@@ -27,6 +27,21 @@ fn are_all_right() {
                 problems.iter().any(|line| line.contains(variable)),
                 "{name}: {problems:?}"
             );
+        }
+    }
+}
+
+#[test]
+fn those_of_the_readme_are_right_too() {
+    let readme = include_str!("../../../README.md");
+    let blocks = readme.split("```yaml\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("```").next());
+    let whole: Vec<&str> = blocks.filter(|text| text.contains("\nroutes:")).collect();
+    assert!(whole.len() >= 4, "{}", whole.len());
+    for text in whole {
+        let key = |variable: &str| Some(format!("dummy-{}", variable.to_lowercase()));
+        if let Err(problems) = load_str(text, "README.md", &key) {
+            panic!("{:#?}\n{text}", lines(&problems));
         }
     }
 }
