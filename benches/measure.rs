@@ -22,7 +22,7 @@ fn model(number: usize) -> String {
 fn answer(number: u64) -> Sample {
     Sample::Answered(Answer::new(Told {
         first_token: Some(Duration::from_micros(200_000 + number % 100_000)),
-        total: Duration::from_micros(2_000_000 + number % 1_000_000),
+        total: Some(Duration::from_micros(2_000_000 + number % 1_000_000)),
         input: Some(1000 + number % 500),
         output: Some(300 + number % 200),
         is_estimated: false,

@@ -29,7 +29,8 @@ pub struct Answer {
 pub struct Told {
     /// A stream's, since it was asked for.
     pub first_token: Option<Duration>,
-    pub total: Duration,
+    /// None: unknown.
+    pub total: Option<Duration>,
     pub input: Option<u64>,
     /// The reasoning included.
     pub output: Option<u64>,
@@ -48,7 +49,7 @@ impl Answer {
             first: told
                 .first_token
                 .and_then(|time| NonZeroU64::new(nanos(time))),
-            total: NonZeroU64::new(nanos(told.total)),
+            total: told.total.and_then(|time| NonZeroU64::new(nanos(time))),
             input: tokens(told.input),
             output,
             is_estimated: told.is_estimated && output.is_some(),
@@ -112,7 +113,7 @@ mod tests {
     fn told() -> Told {
         Told {
             first_token: Some(Duration::from_secs(2)),
-            total: Duration::from_secs(12),
+            total: Some(Duration::from_secs(12)),
             input: Some(1000),
             output: Some(400),
             is_estimated: false,
@@ -145,18 +146,18 @@ mod tests {
     #[test]
     fn nothing_is_divided_by_zero_and_nothing_unknown_is_zero() {
         let at_once = Told {
-            total: Duration::from_secs(2),
+            total: Some(Duration::from_secs(2)),
             ..told()
         };
         assert_eq!(speeds(at_once)[2], None);
         let backwards = Told {
-            total: Duration::from_secs(1),
+            total: Some(Duration::from_secs(1)),
             ..told()
         };
         assert_eq!(speeds(backwards)[2], None);
         let timeless = Told {
             first_token: Some(Duration::ZERO),
-            total: Duration::ZERO,
+            total: Some(Duration::ZERO),
             ..told()
         };
         assert_eq!(speeds(timeless), [None, None, None, None, Some(400.0)]);
@@ -170,7 +171,7 @@ mod tests {
         }
         let absurd = Told {
             first_token: Some(Duration::MAX),
-            total: Duration::MAX,
+            total: Some(Duration::MAX),
             input: Some(u64::MAX),
             output: Some(u64::MAX),
             is_estimated: true,

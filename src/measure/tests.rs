@@ -27,7 +27,7 @@ fn seconds(seconds: u64) -> Duration {
 fn stream(tokens: u64) -> Sample {
     Sample::Answered(Answer::new(Told {
         first_token: Some(seconds(1)),
-        total: seconds(2),
+        total: Some(seconds(2)),
         input: Some(10),
         output: Some(tokens),
         is_estimated: false,
@@ -259,7 +259,7 @@ fn a_storm_of_failures_does_not_wash_the_speeds_out() {
 fn estimated_answers_count_and_are_marked() {
     let (measures, start) = measures();
     let estimated = Told {
-        total: seconds(1),
+        total: Some(seconds(1)),
         output: Some(50),
         is_estimated: true,
         ..Told::default()
@@ -343,7 +343,7 @@ fn any_fed() -> impl Strategy<Value = Fed> {
     );
     let told = told.prop_map(|(first, total, input, output)| Told {
         first_token: first.map(Duration::from_millis),
-        total: Duration::from_millis(total),
+        total: Some(Duration::from_millis(total)),
         input,
         output,
         is_estimated: false,
@@ -362,7 +362,7 @@ fn plainly(metric: Metric, told: &Told) -> Option<f64> {
         (time > 0.0).then(|| tokens as f64 / time)
     };
     let first = told.first_token.map(|time| time.as_secs_f64());
-    let total = told.total.as_secs_f64();
+    let total = told.total.unwrap_or_default().as_secs_f64();
     match metric {
         Metric::Ttft => first.filter(|time| *time > 0.0),
         Metric::Prefill => over(told.input, first?),

@@ -57,11 +57,7 @@ fn told(attempt: &Attempt) -> Told {
     });
     Told {
         first_token: attempt.first_token,
-        // A whole answer is there before it goes to the caller, however slowly that one takes it.
-        total: match attempt.first_token {
-            Some(_) => attempt.lasted,
-            None => attempt.took,
-        },
+        total: (!attempt.is_held_up()).then_some(attempt.lasted),
         input: usage.input,
         output,
         is_estimated: attempt.estimated,
@@ -142,10 +138,11 @@ mod tests {
 
     #[test]
     fn a_whole_answer_is_over_when_it_is_there() {
+        // It went on coming after it was known to be one.
         let whole = Attempt {
             first_token: None,
-            took: Duration::from_secs(10),
-            lasted: Duration::from_secs(1000),
+            took: Duration::from_secs(1),
+            lasted: Duration::from_secs(10),
             ..stream()
         };
         let table = fed(None, vec![whole]);
@@ -156,6 +153,23 @@ mod tests {
             (Some(40.0), Some(400.0))
         );
         assert_eq!((get(Metric::Ttft), get(Metric::Decode)), (None, None));
+    }
+
+    #[test]
+    fn a_caller_who_takes_nothing_makes_nobody_slow() {
+        for (held_up, speeds) in [(1, 1), (2, 0)] {
+            let attempt = Attempt {
+                held_up: Duration::from_secs(held_up),
+                ..stream()
+            };
+            let table = fed(None, vec![attempt]);
+            let seen = table.of("p", "m").unwrap().seen(Window::Hour);
+            let samples = |metric| seen.spreads.get(metric).unwrap().samples;
+            assert_eq!(samples(Metric::Otps), speeds, "{held_up} s");
+            assert_eq!(samples(Metric::Decode), speeds, "{held_up} s");
+            assert_eq!(samples(Metric::Ttft), 1);
+            assert_eq!(samples(Metric::Otpr), 1);
+        }
     }
 
     #[test]

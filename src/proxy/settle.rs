@@ -39,7 +39,10 @@ fn record(call: &mut Call, now: Instant) -> Record {
             .with_label_values(&[route, &*last.provider, end])
             .inc();
         last.reason = tale.reason;
-        last.lasted = duration.saturating_sub(last.began);
+        // When the last of a whole answer came is known, unless nobody looked at what came.
+        if tale.reason.is_some() || call.passthrough.is_some() {
+            last.lasted = duration.saturating_sub(last.began);
+        }
     }
     Record {
         began: call.began,

@@ -217,7 +217,11 @@ async fn pass(
                     }
                 }
                 let now = Instant::now();
-                patience.heard(now, pump.take_payload(), pump.is_settled());
+                let says = pump.take_payload();
+                if says {
+                    tale.came(now.saturating_duration_since(job.started));
+                }
+                patience.heard(now, says, pump.is_settled());
                 if !pump.is_read() {
                     patience.hush();
                 }
@@ -228,6 +232,7 @@ async fn pass(
                 let out = pump.take();
                 if !out.is_empty() {
                     line.write(session, out, tale).await?;
+                    tale.handed_on(line.last_spoke().saturating_duration_since(now));
                     patience.spoke(now);
                 }
             }

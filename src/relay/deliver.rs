@@ -30,6 +30,8 @@ pub struct Manner<'a> {
     pub idle: Duration,
     /// The caller's own bound on the whole.
     pub bound: Option<Instant>,
+    /// When the request began.
+    pub started: Instant,
 }
 
 /// The head of a provider's answer as the caller may see it.
@@ -118,7 +120,7 @@ pub async fn flowing(
     for chunk in answer.held {
         line.write(session, pieces.shown(chunk), tale).await?;
     }
-    match pass(session, line, &mut source, &mut pieces, manner.bound, tale).await? {
+    match pass(session, line, &mut source, &mut pieces, manner, tale).await? {
         None => source.release(wires).await,
         Some(end) => {
             drop(source);
@@ -165,10 +167,10 @@ async fn pass(
     line: &mut Line,
     source: &mut Source,
     pieces: &mut Pieces<'_>,
-    bound: Option<Instant>,
+    manner: &Manner<'_>,
     tale: &mut Tale,
 ) -> pingora::Result<Option<End>> {
-    let out_of_time = until(bound);
+    let out_of_time = until(manner.bound);
     tokio::pin!(out_of_time);
     loop {
         let read = tokio::select! {
@@ -178,11 +180,14 @@ async fn pass(
                 return Err(gone);
             }
             read = source.next() => read,
-            () = &mut out_of_time, if bound.is_some() => return Ok(Some(End::OutOfTime)),
+            () = &mut out_of_time, if manner.bound.is_some() => return Ok(Some(End::OutOfTime)),
         };
         match read {
             Ok(Some(chunk)) => {
+                let now = Instant::now();
+                tale.came(now.saturating_duration_since(manner.started));
                 line.write(session, pieces.shown(chunk), tale).await?;
+                tale.handed_on(line.last_spoke().saturating_duration_since(now));
             }
             Ok(None) => return Ok(None),
             Err(broken) => return Ok(Some(End::Broken(broken))),

@@ -351,6 +351,7 @@ pub fn manner<'a>(job: &Job<'a>, step: &Step<'a>) -> Manner<'a> {
         model: prepare::shown_model(job, step),
         idle: job.route.timeouts.idle,
         bound: job.bound,
+        started: job.started,
     }
 }
 

@@ -26,8 +26,10 @@ pub struct Attempt {
     pub took: Duration,
     /// Since its sending, to the first reasoning or content of a stream.
     pub first_token: Option<Duration>,
-    /// To the very end of its answer.
+    /// Up to its failure, or to the last piece of its answer that said anything.
     pub lasted: Duration,
+    /// In that time, how long the caller would take no more of what had come.
+    pub held_up: Duration,
     /// Which of the provider's keys, by its place in the list.
     pub key: usize,
     /// What it was billed for, as far as its stream has told or shown.
@@ -37,6 +39,16 @@ pub struct Attempt {
     /// None: unknown, or not known yet.
     pub cost: Option<Micros>,
 }
+
+impl Attempt {
+    /// Its end came when the caller let it come: that says nothing of how fast its provider is.
+    pub fn is_held_up(&self) -> bool {
+        self.held_up > self.lasted / 10
+    }
+}
+
+/// A write that takes longer than this waits for its reader.
+const STANDSTILL: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Default)]
 pub struct Tale {
@@ -79,6 +91,22 @@ impl Tale {
     /// The end, unless one is known already.
     pub fn end(&mut self, reason: Reason) {
         self.reason.get_or_insert(reason);
+    }
+
+    /// A piece of the answer under way came, so long after the request's start.
+    pub fn came(&mut self, after: Duration) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.lasted = after.saturating_sub(attempt.began);
+        }
+    }
+
+    /// It took so long to hand a piece on to the caller.
+    pub fn handed_on(&mut self, within: Duration) {
+        if within > STANDSTILL
+            && let Some(attempt) = self.attempts.last_mut()
+        {
+            attempt.held_up += within;
+        }
     }
 }
 

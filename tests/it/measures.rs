@@ -1,6 +1,8 @@
 //! `/api/measures`: what each provider was like, by what was seen of it from here.
 
-use crate::harness::answers::{DONE, event, failure, finish, last, part, sse_head, stream_reply};
+use crate::harness::answers::{
+    DONE, event, failure, finish, http, last, part, sse_head, stream_reply,
+};
 use crate::harness::streaming::*;
 use crate::harness::voice::{ONE, TWO};
 use crate::harness::*;
@@ -83,6 +85,64 @@ async fn a_stream_is_measured_from_its_first_reasoning_or_content_to_its_end() {
             (&0.into(), &false.into())
         );
     }
+}
+
+/// How long it took to the end of one answer, by its tokens and their speed.
+fn total(seen: &Value) -> f64 {
+    number(&seen["otpr"]["avg"]) / number(&seen["otps"]["avg"])
+}
+
+#[tokio::test]
+async fn an_answer_is_over_with_its_last_word_though_its_end_marker_never_comes() {
+    let mut acts = paced(event("one-chat", "hello"));
+    // The end marker, and the end of the stream.
+    acts.truncate(acts.len() - 2);
+    acts.push(Act::Hang);
+    let one = Provider::always(acts).await;
+    let gateway = Gateway::start(&Config::one(&one).logged()).await;
+    let asked = Instant::now();
+    gateway.chat(ASK_STREAM).await.expect(200);
+    // It was waited for.
+    assert!(asked.elapsed() > FIRST + REST + ms(700));
+    let seen = gateway.seen("one", 1).await;
+    let paced = (FIRST + REST).as_secs_f64();
+    let total = total(&seen);
+    assert!((paced..paced + 0.4).contains(&total), "{total}");
+}
+
+#[tokio::test]
+async fn an_answer_too_large_to_hold_is_over_with_its_last_byte() {
+    let body = chat("one-chat", &"0123456789".repeat(150_000));
+    let answer = http(200, &[("content-type", "application/json")], body);
+    let (before, after) = answer.split_at(answer.len() - 1000);
+    let one = Provider::always(vec![
+        Act::Write(before.into()),
+        Act::Sleep(REST),
+        Act::Write(after.into()),
+    ])
+    .await;
+    let gateway = Gateway::start(&Config::one(&one).logged()).await;
+    gateway.chat(ASK).await.expect(200);
+    let seen = gateway.seen("one", 1).await;
+    let total = total(&seen);
+    let rest = REST.as_secs_f64();
+    assert!((rest..rest + 0.6).contains(&total), "{total}");
+}
+
+#[tokio::test]
+async fn a_caller_who_stops_reading_makes_no_provider_slow() {
+    let long = event("one-chat", &"word ".repeat(3000));
+    let events = std::iter::repeat_n(long, 1000).chain([finish("one-chat"), DONE.to_owned()]);
+    let one = Provider::always(streamed(events)).await;
+    let gateway = Gateway::start(&Config::one(&one).logged()).await;
+    let mut conn = Conn::open(gateway.address).await;
+    conn.send(&Request::chat(ASK_STREAM).bytes()).await;
+    let head = conn.head().await;
+    // What the sockets do not hold has to wait.
+    tokio::time::sleep(ms(500)).await;
+    conn.rest(head, "POST").await;
+    let seen = gateway.seen("one", 1).await;
+    assert_eq!(counts(&seen, SPEEDS), (1, 1, [1, 1, 0, 0, 1]), "{seen}");
 }
 
 #[tokio::test]

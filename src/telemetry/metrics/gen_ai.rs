@@ -147,7 +147,9 @@ impl GenAi {
                     .observe(tokens as f64);
             }
         }
-        if let (None, Some(first), Some(output @ 2..)) = (attempt.reason, first, usage.output) {
+        if let (None, Some(first), Some(output @ 2..)) = (attempt.reason, first, usage.output)
+            && !attempt.is_held_up()
+        {
             let after_first = attempt.lasted.saturating_sub(first).as_secs_f64();
             meters
                 .each_token
