@@ -268,6 +268,7 @@ impl Metrics {
             &self.requests,
             &self.attempts,
             &self.spills,
+            &self.excluded,
             &self.resumed,
             &self.stream_gaps,
         ] {

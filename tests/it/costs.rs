@@ -2,7 +2,7 @@
 
 mod whole;
 
-use crate::harness::answers::{DONE, event, finish, part, sse_head};
+use crate::harness::answers::{DONE, event, failure, finish, json_reply, part, sse_head};
 use crate::harness::streaming::*;
 use crate::harness::*;
 
@@ -49,6 +49,64 @@ async fn line_of(config: &Config) -> Value {
     // It was not known when the head went out.
     assert_eq!(reply.get("x-overspill-cost"), None);
     gateway.line(0).await
+}
+
+/// The value of the series of this family, whose it is and all.
+async fn counted(gateway: &Gateway, family: &str, labels: &str) -> Option<f64> {
+    let metrics = gateway.metrics().await;
+    let value = |line: &str| {
+        line.strip_prefix(&format!("{family}{{{labels}}} "))?
+            .parse()
+            .ok()
+    };
+    metrics.lines().find_map(value)
+}
+
+const SPENT: &str = "overspill_cost_dollars_total";
+const UNPRICED: &str = "overspill_unpriced_attempts_total";
+
+#[tokio::test]
+async fn what_a_key_has_spent_is_a_metric_of_each_provider_and_model() {
+    let one = Provider::first(vec![
+        vec![failure(503, "busy")],
+        vec![failure(503, "busy")],
+        telling("one", TOLD),
+        telling("one", TOLD),
+    ])
+    .await;
+    let two = Provider::always(telling("two", TOLD)).await;
+    let config = spilling(&one, &two, [Some(PRICE), None])
+        .top("keys: [{ name: mobile, secret: sk-client-a }]");
+    let gateway = Gateway::start(&config).await;
+    for number in 0..3 {
+        let request = Request::chat(ASK_STREAM).key("sk-client-a");
+        gateway.ask(request).await.expect(200);
+        gateway.line(number).await;
+    }
+    gateway.counts("overspill_in_flight", &[], 0.0).await;
+    let labels =
+        |provider: &str| format!("key=\"mobile\",model=\"acme/chat\",provider=\"{provider}\"");
+    let spent = counted(&gateway, SPENT, &labels("one")).await.unwrap();
+    assert!((spent - 2.0 * COST).abs() < 1e-9, "{spent}");
+    // What is unknown is in no sum, and is told of; what failed and gave nothing is neither.
+    assert_eq!(counted(&gateway, SPENT, &labels("two")).await, None);
+    assert_eq!(counted(&gateway, UNPRICED, &labels("two")).await, Some(1.0));
+    assert_eq!(counted(&gateway, UNPRICED, &labels("one")).await, None);
+}
+
+#[tokio::test]
+async fn what_costs_by_the_request_and_tells_no_tokens_is_spent_all_the_same() {
+    let image = Provider::always(vec![json_reply(200, "{\"data\":[{\"url\":\"x\"}]}")]).await;
+    let price = "{ input: 0, output: 0, request: 0.04 }";
+    let config = priced(&image, price).on_provider("one", "endpoints", "[images]");
+    let gateway = Gateway::start(&config).await;
+    let body = "{\"model\":\"acme/chat\",\"prompt\":\"a mill\"}";
+    let reply = Request::post("/v1/images/generations", body);
+    gateway.ask(reply).await.expect(200);
+    costs(&gateway.line(0).await, 0.04);
+    gateway.counts("overspill_in_flight", &[], 0.0).await;
+    let labels = "key=\"\",model=\"acme/chat\",provider=\"one\"";
+    assert_eq!(counted(&gateway, SPENT, labels).await, Some(0.04));
 }
 
 #[track_caller]

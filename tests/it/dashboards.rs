@@ -40,9 +40,12 @@ async fn series() -> BTreeMap<String, BTreeSet<String>> {
     let one = mock(Behaviour::named("one").chunks(20)).await;
     let two = mock(Behaviour::named("two").chunks(20).by_model(false)).await;
     let faults = ["ok", "503", "malformed,at=5", "cut,at=10"];
-    let models = faults
-        .iter()
-        .map(|fault| format!("\"acme/{}\": {{ name: \"m+{fault}\" }}", &fault[..2]));
+    let models = faults.iter().map(|fault| {
+        format!(
+            "\"acme/{}\": {{ name: \"m+{fault}\", price: {{ input: 1, output: 2 }} }}",
+            &fault[..2]
+        )
+    });
     let models = format!("{{ {} }}", Vec::from_iter(models).join(", "));
     let config = Config::new()
         .provider("one", &one)
@@ -155,6 +158,17 @@ async fn every_name_in_them_is_one_of_the_gateways() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn money_is_shown_by_key_and_model() {
+    let shown = on_the_dashboard();
+    let money = shown
+        .iter()
+        .find(|(expression, _)| expression.contains("_dollars_total"));
+    let (expression, named) = money.expect("a panel of costs");
+    assert!(expression.contains("sum by (key, model)"), "{expression}");
+    assert_eq!(named[..], ["key", "model"]);
 }
 
 #[test]

@@ -1,15 +1,20 @@
 //! What each key used: the numbers that bills are made of.
 
 use crate::dialect::usage::Usage;
+use crate::pricing::Micros;
 use crate::telemetry::metrics::cells::Cells;
 use crate::telemetry::metrics::names::Names;
 use crate::telemetry::tale::Attempt;
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Counter, CounterVec, IntCounter, IntCounterVec, Opts, Registry};
 use std::sync::{Arc, OnceLock};
 
 pub struct ByKey {
     tokens: IntCounterVec,
     reckoned: IntCounterVec,
+    /// In dollars, for those who draw and compare: a floating point, which is off in its last
+    /// digits. What is billed stands in the log, exact.
+    cost: CounterVec,
+    unpriced: IntCounterVec,
     meters: Cells<Spot, Meters>,
 }
 
@@ -28,6 +33,8 @@ struct Meters {
     cached: OnceLock<IntCounter>,
     reasoning: OnceLock<IntCounter>,
     reckoned: OnceLock<IntCounter>,
+    cost: OnceLock<Counter>,
+    unpriced: OnceLock<IntCounter>,
 }
 
 impl ByKey {
@@ -37,6 +44,13 @@ impl ByKey {
             registry.register(Box::new(family.clone()))?;
             prometheus::Result::Ok(family)
         };
+        const KEY: [&str; 3] = ["key", "provider", "model"];
+        let cost = Opts::new(
+            "overspill_cost_dollars_total",
+            "What attempts cost in dollars, by the caller's key, as far as that is known",
+        );
+        let cost = CounterVec::new(cost, &KEY)?;
+        registry.register(Box::new(cost.clone()))?;
         Ok(ByKey {
             tokens: family(
                 "overspill_tokens_total",
@@ -47,14 +61,21 @@ impl ByKey {
             reckoned: family(
                 "overspill_reckoned_attempts_total",
                 "Attempts whose tokens the provider did not tell, and were reckoned",
-                &["key", "provider", "model"],
+                &KEY,
+            )?,
+            cost,
+            unpriced: family(
+                "overspill_unpriced_attempts_total",
+                "Attempts whose cost nobody knows: they are in no sum of dollars",
+                &KEY,
             )?,
             meters: Cells::default(),
         })
     }
 
     pub fn attempt(&self, key: Option<&Arc<str>>, attempt: &Attempt) {
-        if attempt.usage == Usage::default() && !attempt.estimated {
+        let is_free = attempt.cost == Some(Micros::ZERO);
+        if is_free && attempt.usage == Usage::default() && !attempt.estimated {
             return;
         }
         let meters = self.meters.get(Spot {
@@ -86,12 +107,24 @@ impl ByKey {
                 .get_or_init(|| self.reckoned.with_label_values(&labels))
                 .inc();
         }
+        match attempt.cost {
+            Some(cost) => meters
+                .cost
+                .get_or_init(|| self.cost.with_label_values(&labels))
+                .inc_by(cost.get() as f64 / 1e6),
+            None => meters
+                .unpriced
+                .get_or_init(|| self.unpriced.with_label_values(&labels))
+                .inc(),
+        }
     }
 
     /// Forgets what is configured no longer.
     pub fn sweep(&self, names: &Names<'_>) {
         names.sweep(&self.tokens);
         names.sweep(&self.reckoned);
+        names.sweep(&self.cost);
+        names.sweep(&self.unpriced);
         self.meters.retain(|spot| {
             let key = spot.key.as_deref().unwrap_or("");
             names.has_key(key) && names.serves(&spot.provider, &spot.model)
