@@ -1,12 +1,16 @@
-//! `/api/measures`: how fast and how sure each provider serves each model.
+//! `/api/measures`: how fast and how sure each provider serves each model, and what else they are
+//! compared by.
 
 use crate::admin::answer;
+use crate::config::snapshot::{Facts, Snapshot};
+use crate::measure::configured::candidates;
 use crate::measure::table::Table;
 use crate::routing::figures::{SPEEDS, Seen, Spread};
 use crate::routing::metric::{Metric, Stat, Window};
 use crate::routing::table::unescaped;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 
 /// What is asked for. What is not named is all.
 #[derive(Debug, Default, PartialEq)]
@@ -26,10 +30,11 @@ struct Wrong {
 /// `table` is made only when it is known what for.
 pub fn show(
     query: Option<&str>,
+    snapshot: &Snapshot,
     table: impl FnOnce() -> std::sync::Arc<Table>,
 ) -> Response<Vec<u8>> {
     let (status, body) = match read(query.unwrap_or_default()) {
-        Ok(asked) => (StatusCode::OK, list(&asked, &table())),
+        Ok(asked) => (StatusCode::OK, list(&asked, snapshot, &table())),
         Err(Wrong { parameter, message }) => (
             StatusCode::BAD_REQUEST,
             json!({ "error": { "message": message, "param": parameter } }),
@@ -68,7 +73,10 @@ fn read(query: &str) -> Result<Asked, Wrong> {
     Ok(asked)
 }
 
-fn list(asked: &Asked, table: &Table) -> Value {
+fn list(asked: &Asked, snapshot: &Snapshot, table: &Table) -> Value {
+    let facts: HashMap<(&str, &str), &Facts> = candidates(snapshot)
+        .map(|(model, one)| ((&*one.target.provider.name, &**model), &one.facts))
+        .collect();
     let is_asked =
         |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
     let measures = table.iter().filter(|((provider, model), _)| {
@@ -79,13 +87,36 @@ fn list(asked: &Asked, table: &Table) -> Value {
             .into_iter()
             .filter(|window| asked.window.is_none_or(|wanted| wanted == *window))
             .map(|window| (window.name().to_owned(), describe(figures.seen(window))));
+        // A reload may have taken it away just now.
+        let facts = facts.get(&(&**provider, &**model));
         json!({
             "provider": &**provider,
             "model": &**model,
+            "price": facts.map(|facts| price(facts)),
+            "scores": facts.map(|facts| scores(facts)),
             "windows": windows.collect::<Map<_, _>>(),
         })
     });
     json!({ "measures": measures.collect::<Vec<_>>() })
+}
+
+/// In dollars, of a million tokens and of a request. Null: unknown.
+fn price(facts: &Facts) -> Value {
+    facts.dollars.map_or(Value::Null, |dollars| {
+        json!({
+            "input": dollars.input,
+            "output": dollars.output,
+            "request": dollars.request,
+        })
+    })
+}
+
+fn scores(facts: &Facts) -> Value {
+    let scores = facts.scores.0.iter();
+    scores
+        .map(|(metric, score)| (metric.name().to_owned(), Value::from(*score)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn describe(seen: &Seen) -> Value {

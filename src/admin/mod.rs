@@ -65,7 +65,10 @@ impl ServeHttp for Admin {
             }
             "/api/measures" => {
                 let measures = &self.shared.measures;
-                measures::show(head.uri.query(), || measures.exact(Instant::now()))
+                let current = self.shared.current.load();
+                measures::show(head.uri.query(), &current.snapshot, || {
+                    measures.exact(Instant::now())
+                })
             }
             "/api/usage" | "/api/requests" | "/api/query_metric" => {
                 kept::answer(self.shared.store.as_ref(), path, head.uri.query()).await

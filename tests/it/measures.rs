@@ -329,6 +329,27 @@ async fn the_list_is_sorted_whole_and_can_be_narrowed() {
 }
 
 #[tokio::test]
+async fn prices_and_scores_stand_beside_what_was_measured() {
+    let one = Provider::well().await;
+    let models = "{ \"acme/chat\": { name: a, price: { input: 7.3, output: 14.6, currency: CNY }, \
+                  scores: { gpqa: 54.6, mmlu: 80 } }, \"acme/a\": { name: b } }";
+    let config = Config::one(&one)
+        .with("models", models)
+        .top("currencies: { CNY: 7.3 }");
+    let gateway = Gateway::start(&config).await;
+    let list = gateway.measures("").await.expect(200).json();
+    let [unknown, known] = &list["measures"].as_array().expect("a list")[..] else {
+        panic!("{list}");
+    };
+    let price: Value = serde_json::json!({ "input": 1.0, "output": 2.0, "request": 0.0 });
+    assert_eq!(known["price"], price, "{known}");
+    let scores: Value = serde_json::json!({ "gpqa": 54.6, "mmlu": 80.0 });
+    assert_eq!(known["scores"], scores, "{known}");
+    assert_eq!(unknown["price"], Value::Null, "{unknown}");
+    assert_eq!(unknown["scores"], serde_json::json!({}), "{unknown}");
+}
+
+#[tokio::test]
 async fn bad_parameters_are_told_what_to_write() {
     let one = Provider::well().await;
     let gateway = Gateway::start(&Config::one(&one)).await;
