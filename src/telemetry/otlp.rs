@@ -1,5 +1,6 @@
 //! The shapes of OTLP/JSON that spans are told in.
 
+use crate::config::money::Micros;
 use crate::telemetry::trace_context::{SpanId, TraceId};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -93,7 +94,7 @@ pub enum Value<'a> {
     #[serde(rename = "intValue")]
     Whole(Decimal),
     #[serde(rename = "doubleValue")]
-    Seconds(f64),
+    Real(f64),
     #[serde(rename = "boolValue")]
     Flag(bool),
 }
@@ -158,8 +159,16 @@ impl<'a> Attributes<'a> {
     }
 
     pub fn seconds(&mut self, key: &'static str, duration: Duration) {
-        let value = Value::Seconds(duration.as_secs_f64());
+        let value = Value::Real(duration.as_secs_f64());
         self.0.push(Attribute { key, value });
+    }
+
+    /// Nothing where it is not known.
+    pub fn dollars(&mut self, key: &'static str, cost: Option<Micros>) {
+        if let Some(cost) = cost {
+            let value = Value::Real(cost.get() as f64 / 1e6);
+            self.0.push(Attribute { key, value });
+        }
     }
 
     /// Nothing where it is not so.

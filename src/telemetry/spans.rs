@@ -17,6 +17,7 @@ use std::sync::Arc;
 const LONGEST: usize = 256;
 const FIRST_TOKEN: &str = "gen_ai.first_token";
 const FIRST_BYTE: &str = "overspill.first_byte";
+const COST: &str = "overspill.cost_usd";
 
 /// The records' spans, as a collector takes them.
 pub fn render(records: &[Arc<Record>], traces: &Traces, providers: &[Arc<Provider>]) -> Vec<u8> {
@@ -96,6 +97,8 @@ impl<'a> Telling<'a> {
         }
         let (usage, estimated) = record.usage();
         tell_usage(&mut attributes, &usage, estimated);
+        let cost = record.cost().whole();
+        attributes.dollars(COST, cost.filter(|_| !record.attempts.is_empty()));
         attributes.text("overspill.request_id", &*record.request_id);
         attributes.text_if("overspill.route", record.route.as_deref());
         attributes.text_if("overspill.key", record.key.as_deref());
@@ -153,6 +156,7 @@ impl<'a> Telling<'a> {
             attributes.number("server.port", provider.port);
         }
         tell_usage(&mut attributes, &attempt.usage, attempt.estimated);
+        attributes.dollars(COST, attempt.cost);
         attributes.number("overspill.attempt", number as u64 + 1);
         attributes.number("overspill.provider_key", attempt.key as u64);
         let began = self.began.after(attempt.began);

@@ -27,7 +27,10 @@ fn told_of(seen: &Seen) -> (String, String, bool) {
 async fn a_request_is_a_span_and_its_attempt_another() {
     let provider = Provider::well().await;
     let collector = Collector::start().await;
-    let config = Config::one(&provider).logged();
+    let model = "{ name: one-chat, price: { input: 1, output: 2 } }";
+    let config = Config::one(&provider)
+        .with("models", &format!("{{ \"acme/chat\": {model} }}"))
+        .logged();
     let gateway = Gateway::start(&config.traced(&collector, ", service: edge")).await;
     let before = SystemTime::now();
     let request = Request::chat(ASK).header("x-request-id", "my-id");
@@ -52,6 +55,8 @@ async fn a_request_is_a_span_and_its_attempt_another() {
         ("overspill.provider", "one"),
         ("overspill.attempts", "1"),
     ]);
+    let cost = Some(Value::from(0.000_007));
+    assert_eq!(root.get("overspill.cost_usd"), cost);
     for absent in ["error.type", "overspill.key", "overspill.stream"] {
         assert_eq!(root.get(absent), None, "{absent}");
     }
@@ -75,6 +80,7 @@ async fn a_request_is_a_span_and_its_attempt_another() {
         ("overspill.attempt", "1"),
     ]);
     assert_eq!(attempt.get("gen_ai.server.time_to_first_token"), None);
+    assert_eq!(attempt.get("overspill.cost_usd"), cost);
 
     let epoch = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
     assert!(root.began() + ms(1) >= epoch(before) && root.ended() <= epoch(SystemTime::now()));
@@ -207,6 +213,7 @@ async fn what_fails_for_good_is_an_error_and_what_the_caller_did_is_none() {
     // A name of a caller's making is told, but names nothing.
     assert_eq!(unknown.root.text("name"), "chat");
     unknown.root.has(&[("gen_ai.request.model", "made-up")]);
+    assert_eq!(unknown.root.get("overspill.cost_usd"), None);
 
     let denied = told
         .iter()
