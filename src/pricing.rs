@@ -1,8 +1,9 @@
 //! What a call costs, by what it used and what that was priced at.
 
-use crate::config::snapshot::Price;
+use crate::config::snapshot::{Cap, Dollars, Price};
 use crate::dialect::usage::Usage;
 
+use crate::config::money::Rate;
 pub use crate::config::money::{Amount, Micros};
 
 /// Prices are in billionths of a currency for a million tokens. So many of those parts, times
@@ -23,6 +24,23 @@ fn reckoned(usage: &Usage, price: &Price) -> Option<Micros> {
         .saturating_add(answer(usage, price)?)
         .saturating_add(price_of(TOKENS, price.request.unwrap_or_default()));
     Some(Micros::new(price.in_dollars.convert(parts, PARTS)))
+}
+
+/// The most that this may cost under a cap. A part that is not capped may cost its price. None: no
+/// cap was set, or the tokens of the prompt are not known.
+pub fn allowed(usage: &Usage, cap: Cap, price: Dollars) -> Option<Micros> {
+    if cap.is_empty() {
+        return None;
+    }
+    let part = |tokens: u128, cap: Option<Amount>, price| price_of(tokens, cap.unwrap_or(price));
+    let parts = part(usage.input?.into(), cap.input, price.input)
+        .saturating_add(part(
+            usage.output.unwrap_or(0).into(),
+            cap.output,
+            price.output,
+        ))
+        .saturating_add(part(TOKENS, cap.request, price.request));
+    Some(Micros::new(Rate::ONE.convert(parts, PARTS)))
 }
 
 /// What so many tokens, in and out, would weigh: to be compared, not billed.

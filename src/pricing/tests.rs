@@ -1,5 +1,4 @@
 use super::*;
-use crate::config::money::Rate;
 use crate::dialect::stream::glance;
 use crate::dialect::usage::Told;
 use proptest::prelude::*;
@@ -154,5 +153,42 @@ proptest! {
         } else if input.is_some() && output.is_some() {
             prop_assert!(found.is_some());
         }
+    }
+}
+
+#[test]
+fn a_cap_allows_what_its_parts_allow_and_the_price_where_it_has_none() {
+    let cap = |input: Option<&str>, output: Option<&str>, request: Option<&str>| Cap {
+        input: input.map(amount),
+        output: output.map(amount),
+        request: request.map(amount),
+    };
+    let price = Dollars {
+        input: amount("0.2"),
+        output: amount("0.4"),
+        request: amount("0.001"),
+    };
+    let usage = r#"{"prompt_tokens":1000,"completion_tokens":500}"#;
+    let untold = r#"{"completion_tokens":500}"#;
+    for (usage, cap, micros) in [
+        (usage, cap(None, None, None), None),
+        (untold, cap(Some("1"), None, None), None),
+        (usage, cap(Some("1"), None, None), Some(1000 + 200 + 1000)),
+        (usage, cap(None, Some("3"), None), Some(200 + 1500 + 1000)),
+        (usage, cap(None, None, Some("0")), Some(200 + 200)),
+        (
+            usage,
+            cap(Some("0.3"), Some("0.5"), Some("0.002")),
+            Some(300 + 250 + 2000),
+        ),
+        // Nothing was said.
+        (
+            r#"{"prompt_tokens":1000}"#,
+            cap(Some("0.3"), Some("0.5"), None),
+            Some(300 + 1000),
+        ),
+    ] {
+        let expected = micros.map(Micros::new);
+        assert_eq!(allowed(&told(usage), cap, price), expected, "{cap:?}");
     }
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 pub fn settle(call: &mut Call, now: Instant) {
     let record = Arc::new(record(call, now));
     call.shared.metrics.count(&record);
+    call.shared.metrics.price_caps.judge(&record, now);
     measured::feed(&call.shared.measures, &record, now);
     if call.snapshot.log.level >= tracing::Level::INFO {
         call.shared.access.write(&record);

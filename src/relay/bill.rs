@@ -1,6 +1,7 @@
 //! What an attempt used and what it cost: by its provider's word, else reckoned from what came.
 
 use crate::config::snapshot::{Endpoint, Price};
+use crate::decide;
 use crate::dialect::length::text_length;
 use crate::dialect::usage::Usage;
 use crate::pricing::{self, Micros};
@@ -45,7 +46,7 @@ pub fn streamed(job: &Job<'_>, step: &Step<'_>, pump: &Pump, tale: &mut Tale) ->
 
 /// An attempt that came to nothing costs nothing, whatever it says of its prompt: unless it names
 /// its own price, or has said something before it failed.
-pub fn failed(step: &Step<'_>, told: Usage, tale: &mut Tale) {
+pub fn failed(job: &Job<'_>, step: &Step<'_>, told: Usage, tale: &mut Tale) {
     let Some(attempt) = tale.attempts.last_mut() else {
         return;
     };
@@ -54,6 +55,7 @@ pub fn failed(step: &Step<'_>, told: Usage, tale: &mut Tale) {
         (None, None | Some(0)) => Some(Micros::ZERO),
         _ => pricing::cost(&told, step.candidate.price.as_ref()),
     };
+    attempt.over_cap = is_over_cap(job, step, told);
 }
 
 fn write(
@@ -69,8 +71,19 @@ fn write(
         attempt.usage = usage;
         attempt.estimated = estimated;
         attempt.cost = cost(usage, job.endpoint, step.candidate.price.as_ref());
+        // Against tokens that are only reckoned nobody can be held.
+        attempt.over_cap = !estimated && is_over_cap(job, step, usage);
     }
     usage
+}
+
+/// Whoever may serve a request by its price may still say afterwards that it cost more.
+fn is_over_cap(job: &Job<'_>, step: &Step<'_>, usage: Usage) -> bool {
+    let (Some(told), Some(price)) = (usage.cost, step.candidate.facts.dollars) else {
+        return false;
+    };
+    let cap = decide::max_price(step.rules, job.wish.key, job.wish.preferences).cap();
+    pricing::allowed(&usage, cap, price).is_some_and(|allowed| told > allowed)
 }
 
 /// Puts in what the provider has left out. True where there was anything.

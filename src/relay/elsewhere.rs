@@ -297,7 +297,7 @@ impl<'j> Search<'_, 'j> {
             let usage = bill::streamed(job, step, pump, tale);
             grant.used(now, usage, job.prompt);
         } else {
-            bill::failed(step, told, tale);
+            bill::failed(job, step, told, tale);
         }
         // Whoever did not carry on is not the one who answers.
         if let Some(origin) = job.steps.get(self.origin) {

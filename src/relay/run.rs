@@ -228,7 +228,7 @@ pub async fn run(
             .answer
             .as_ref()
             .map_or(unwanted, |answer| answer.usage);
-        bill::failed(step, told, tale);
+        bill::failed(&job, step, told, tale);
         if let Some(answer) = &failed.answer {
             heed_limits(&grant, &answer.head, now);
         }

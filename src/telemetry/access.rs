@@ -82,6 +82,9 @@ struct Line<'a> {
     /// Where the whole is unknown: what is known of it.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "dollars")]
     cost_known_usd: Option<Micros>,
+    /// Some attempt was billed more than the price cap allows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    over_cap: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     gap: bool,
 }
@@ -125,6 +128,7 @@ impl<'a> Line<'a> {
             usage_doubtful: usage.doubtful,
             cost_usd: cost.whole().filter(|_| !record.attempts.is_empty()),
             cost_known_usd: cost_known.then_some(cost.known),
+            over_cap: record.attempts.iter().any(|attempt| attempt.over_cap),
             gap: record.gap,
         }
     }

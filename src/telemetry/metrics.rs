@@ -5,6 +5,7 @@ mod by_key;
 mod cells;
 mod gen_ai;
 mod names;
+mod price_caps;
 mod tidy;
 
 use crate::config::snapshot::{Endpoint, Snapshot};
@@ -13,6 +14,7 @@ use crate::store::record::Record;
 use crate::telemetry::metrics::by_key::ByKey;
 use crate::telemetry::metrics::gen_ai::GenAi;
 use crate::telemetry::metrics::names::Names;
+use crate::telemetry::metrics::price_caps::PriceCaps;
 use crate::telemetry::metrics::tidy::Tidy;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -49,6 +51,7 @@ pub struct Metrics {
     pub config_reloads: IntCounterVec,
     pub config_stale: IntGauge,
     pub config_loaded: IntGauge,
+    pub price_caps: PriceCaps,
     gen_ai: GenAi,
     by_key: ByKey,
     /// Held by one scrape at a time: gauges are begun anew for each.
@@ -181,6 +184,7 @@ impl Metrics {
                 "overspill_config_loaded_timestamp_seconds",
                 "When the configuration in force was read, in seconds since the epoch",
             )?,
+            price_caps: PriceCaps::register(&registry)?,
             gen_ai: GenAi::register(&registry)?,
             by_key: ByKey::register(&registry)?,
             scraped: Mutex::default(),
@@ -274,6 +278,7 @@ impl Metrics {
         ] {
             names.sweep(family);
         }
+        self.price_caps.sweep(names);
         self.gen_ai.sweep(names);
         self.by_key.sweep(names);
     }

@@ -38,6 +38,8 @@ pub struct Attempt {
     pub estimated: bool,
     /// None: unknown, or not known yet.
     pub cost: Option<Micros>,
+    /// It was billed more than the price cap allows for its tokens.
+    pub over_cap: bool,
 }
 
 impl Attempt {

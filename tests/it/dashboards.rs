@@ -39,6 +39,9 @@ async fn mock(behaviour: Behaviour) -> String {
 async fn series() -> BTreeMap<String, BTreeSet<String>> {
     let one = mock(Behaviour::named("one").chunks(20)).await;
     let two = mock(Behaviour::named("two").chunks(20).by_model(false)).await;
+    let usage = r#"{"prompt_tokens":1,"completion_tokens":1,"cost":2.5}"#;
+    let told = format!(r#"{{"choices":[{{"message":{{"content":"hi"}}}}],"usage":{usage}}}"#);
+    let dear = Provider::always(vec![json_reply(200, told)]).await;
     let faults = ["ok", "503", "malformed,at=5", "cut,at=10"];
     let models = faults.iter().map(|fault| {
         format!(
@@ -54,6 +57,14 @@ async fn series() -> BTreeMap<String, BTreeSet<String>> {
         .with("models", &models)
         .route("main", "{ provider: one }, { provider: two, tier: 2 }")
         .on_route("stream", "{ resume: auto }")
+        .provider("dear", &dear.base())
+        .with(
+            "models",
+            "{ \"dear/chat\": { name: dear-chat, price: { input: 1, output: 1 } } }",
+        )
+        .route("capped", "{ provider: dear }")
+        .on_route("match", "{ models: [\"dear/*\"] }")
+        .on_route("max_price", "{ input: 1, output: 1 }")
         .top("keys: [{ name: mobile, secret: sk-client-a }]")
         .stored();
     let gateway = Gateway::start(&config).await;
@@ -62,7 +73,10 @@ async fn series() -> BTreeMap<String, BTreeSet<String>> {
         let request = Request::chat(body).key("sk-client-a");
         gateway.ask(request).await.expect(200);
     }
-    gateway.counts("overspill_requests_total", &[], 4.0).await;
+    let body = ASK.replace("acme/chat", "dear/chat");
+    let request = Request::chat(body).key("sk-client-a");
+    gateway.ask(request).await.expect(200);
+    gateway.counts("overspill_requests_total", &[], 5.0).await;
     gateway.counts("overspill_in_flight", &[], 0.0).await;
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in gateway.metrics().await.lines() {

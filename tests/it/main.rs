@@ -41,6 +41,7 @@ mod headers;
 mod health;
 mod http2;
 mod http_abuse;
+mod hybrid;
 mod import;
 mod judged;
 mod key_pools;
