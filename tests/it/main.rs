@@ -32,6 +32,7 @@ mod drain;
 mod endings;
 mod examples;
 mod exhausted;
+mod explained;
 mod failover;
 mod fair;
 mod first_token;

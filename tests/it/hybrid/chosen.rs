@@ -123,7 +123,7 @@ async fn measured_speed_and_latency_decide_once_there_was_traffic() {
         (r#"{"sort":{"by":"latency","partition":"none"}}"#, "eager"),
         (r#"{"preferred_max_latency":0.1}"#, "eager"),
         (r#"{"preferred_max_latency":{"p90":0.1}}"#, "eager"),
-        (r#"{"preferred_min_throughput":70}"#, "brisk"),
+        (r#"{"preferred_min_throughput":55}"#, "brisk"),
         // Nobody is left out by it, and what cannot be met changes nothing.
         (r#"{"preferred_min_throughput":1000000}"#, "unknown"),
         (r#"{"preferred_max_latency":0.1,"only":["brisk"]}"#, "brisk"),
