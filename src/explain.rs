@@ -271,3 +271,6 @@ impl Explanation<'_> {
         text
     }
 }
+
+#[cfg(test)]
+mod properties;
