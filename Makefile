@@ -48,7 +48,7 @@ test: ## Everything that must hold: format, lints, tests, examples, licences, of
 bench: ## Criterion benches, then the gateway end to end beside others. Takes long.
 	@.ci/prerequisites build
 	$(call step,criterion)
-	$(CARGO) bench --locked --bench scan --bench splice --bench sse --bench stream --bench plan --bench admission
+	$(CARGO) bench --locked --bench scan --bench splice --bench sse --bench stream --bench plan --bench admission --bench measure --bench metering
 	$(call step,end to end)
 	$(CARGO) bench --locked --bench load
 

@@ -29,7 +29,10 @@ pub struct Contenders {
 
 pub const DIRECT: &str = "direct";
 pub const BARE: &str = "bare pingora";
+/// With no prices and no lines of requests: what can be left out is.
 pub const GATEWAY: &str = "overspill";
+/// The same with a price for every model and a line for every request.
+pub const METERED: &str = "overspill, metered";
 
 impl Contender {
     pub fn cpu(&self) -> Outcome<Option<Duration>> {
@@ -59,11 +62,12 @@ impl Contenders {
             absent: Vec::new(),
             folder,
         };
-        let starts: [(&str, Start); 4] = [
+        let starts: [(&str, Start); 5] = [
             (BARE, bare),
             ("nginx", nginx),
             ("haproxy", haproxy),
-            (GATEWAY, gateway),
+            (GATEWAY, plain),
+            (METERED, metered),
         ];
         for (name, start) in starts {
             match ready(name, start, &contenders.folder, provider).await {
@@ -173,25 +177,49 @@ fn haproxy(folder: &Path, port: u16, provider: SocketAddr) -> Outcome<Process> {
     Process::start("haproxy", &["-db", "-q", "-f", &file])
 }
 
-fn gateway(folder: &Path, port: u16, provider: SocketAddr) -> Outcome<Process> {
+fn plain(folder: &Path, port: u16, provider: SocketAddr) -> Outcome<Process> {
+    let model = |name: &str| format!("\"up{name}\"");
+    gateway(
+        folder,
+        "plain.yaml",
+        (port, provider),
+        model,
+        "level: error",
+    )
+}
+
+fn metered(folder: &Path, port: u16, provider: SocketAddr) -> Outcome<Process> {
+    let model =
+        |name: &str| format!("{{ name: \"up{name}\", price: {{ input: 0.27, output: 1.1 }} }}");
+    let log = format!("access: {}/access.log", folder.display());
+    gateway(folder, "metered.yaml", (port, provider), model, &log)
+}
+
+fn gateway(
+    folder: &Path,
+    file: &str,
+    (port, provider): (u16, SocketAddr),
+    model: impl Fn(&str) -> String,
+    log: &str,
+) -> Outcome<Process> {
     let admin = free_port()?;
     // Under another name there, so that the model is rewritten both ways.
     let models: String = scenario::all()
         .iter()
         .map(|scenario| scenario.model())
-        .map(|model| format!("      \"{model}\": \"up{model}\"\n"))
+        .map(|name| format!("      \"{name}\": {}\n", model(&name)))
         .collect();
     let text = format!(
         "auth: off\n\
          server:\n  listen: 127.0.0.1:{port}\n  admin: 127.0.0.1:{admin}\n  threads: 1\n\
-         log:\n  level: error\n\
+         log:\n  {log}\n\
          store: off\n\
          providers:\n  provider:\n    driver: openai\n    base_url: http://{provider}/v1\n    \
          auth: none\n    models:\n{models}\
          routes:\n  - name: load\n    match: {{ models: [\"load/*\"] }}\n    \
          targets: [{{ provider: provider }}]\n"
     );
-    let file = write(folder, "overspill.yaml", &text)?;
+    let file = write(folder, file, &text)?;
     Process::start(env!("CARGO_BIN_EXE_overspill"), &["serve", "-c", &file])
 }
 
