@@ -93,11 +93,7 @@ fn rules_for_all_routes_shut_no_unread_one_in_silence() {
     const LIFTED: [(&str, &str, &str); 3] = [
         ("max_price", "{ input: 1 }", "{}"),
         ("quantizations", "[fp8]", "[]"),
-        (
-            "require",
-            "[{ metric: success, stat: avg, min: 0.9 }]",
-            "[]",
-        ),
+        ("require", "[{ metric: success, min: 0.9 }]", "[]"),
     ];
     for (field, rule, lifted) in LIFTED {
         let text = |own: &str| {
