@@ -7,6 +7,7 @@ pub mod demo;
 pub mod explain;
 pub mod import;
 pub mod mock;
+pub mod rank;
 pub mod serve;
 mod table;
 mod unconfigured;
@@ -67,6 +68,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Rank who serves a model by a requirement file, and say who falls short of it
+    Rank(rank::Options),
     /// List what is known of providers and models by name
     Catalog {
         /// A provider's name or a model's canonical id
@@ -139,6 +142,7 @@ pub fn run() -> ExitCode {
             };
             explain::run(&config, &question, json)
         }
+        Command::Rank(options) => rank::run(&options),
         Command::Catalog { name, json } => catalog::run(name.as_deref(), json),
         Command::Import { from } => import::run(&from),
         Command::Demo { listen, admin } => demo::run(listen, admin),

@@ -10,6 +10,7 @@ use crate::config::shown::shown;
 use crate::config::snapshot::Snapshot;
 use crate::config::standing;
 use crate::config::validate::{Context, validate};
+use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -61,18 +62,8 @@ fn load_beside(
     env: Environment<'_>,
     running: Option<&Snapshot>,
 ) -> Result<Loaded, Vec<Problem>> {
+    let text = text_of(path)?;
     let name = path.display().to_string();
-    let text = match read_bounded(path).map(String::from_utf8) {
-        Ok(Ok(text)) => text,
-        Ok(Err(error)) => return Err(vec![not_text(&name, &error)]),
-        Err(error) => {
-            return Err(vec![whole_file(
-                &name,
-                1,
-                format!("cannot be read: {error}"),
-            )]);
-        }
-    };
     let directory = directory(path);
     let around = Surroundings { env, directory };
     read_beside(&text, &name, around, Date::of(SystemTime::now()), running)
@@ -110,7 +101,7 @@ fn read_beside(
 ) -> Result<Loaded, Vec<Problem>> {
     let (root, problems) = parse(text, file_name, around).map_err(|problem| vec![*problem])?;
     let mut report = Report::new(file_name, root, problems);
-    let Some(file) = decode_all(&mut report) else {
+    let Some(file) = decode_all::<file::File>(&mut report) else {
         return Err(report.finish().err().unwrap_or_default());
     };
     let context = Context {
@@ -129,6 +120,15 @@ fn read_beside(
     })
 }
 
+/// A file whole, as far as it is text of a size that is read at all.
+pub fn text_of(path: &Path) -> Result<String, Vec<Problem>> {
+    let name = path.display().to_string();
+    let read = read_bounded(path)
+        .map_err(|error| whole_file(&name, 1, format!("cannot be read: {error}")));
+    let text = String::from_utf8(read.map_err(|problem| vec![problem])?);
+    text.map_err(|error| vec![not_text(&name, &error)])
+}
+
 /// A byte more than is allowed is enough to know.
 fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -139,9 +139,9 @@ fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// Serde stops at its first error: that one is reported and taken out, and it begins again.
-fn decode_all(report: &mut Report) -> Option<file::File> {
+pub(super) fn decode_all<T: DeserializeOwned>(report: &mut Report) -> Option<T> {
     loop {
-        let fault = match decode::<file::File>(&report.root) {
+        let fault = match decode::<T>(&report.root) {
             Ok(file) => return Some(file),
             Err(fault) => fault,
         };

@@ -12,6 +12,7 @@ pub mod parse;
 pub mod place;
 pub mod problem;
 pub mod reference;
+pub mod requirement;
 pub mod secret;
 pub mod snapshot;
 pub mod suggest;

@@ -76,6 +76,11 @@ impl Spreads {
         }))
     }
 
+    /// Of what was measured elsewhere.
+    pub fn told(of: impl FnMut(Metric) -> Spread) -> Spreads {
+        Spreads(SPEEDS.map(of))
+    }
+
     pub fn get(&self, metric: Metric) -> Option<&Spread> {
         let place = SPEEDS.iter().position(|speed| *speed == metric)?;
         self.0.get(place)
@@ -100,6 +105,11 @@ impl Spread {
             Some(below) => quantile(values, below).unwrap_or(0.0),
             None => average,
         });
+        Spread { samples, stats }
+    }
+
+    /// `stats` in the order of `Stat::ALL`.
+    pub fn told(samples: usize, stats: [f64; Stat::ALL.len()]) -> Spread {
         Spread { samples, stats }
     }
 

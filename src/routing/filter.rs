@@ -341,7 +341,7 @@ fn by_needs(candidate: &Candidate, wants: &Wants<'_>) -> Option<Exclusion> {
 }
 
 /// What is not known lies outside of any bounds.
-fn by_measure<'f>(
+pub fn by_measure<'f>(
     candidate: &Candidate,
     require: &[Bound],
     figures: impl Fn() -> Option<&'f Figures>,

@@ -66,6 +66,7 @@ mod pings;
 mod policy_edges;
 mod pool;
 mod preferences;
+mod rank;
 mod refusals;
 mod reload;
 mod resume;

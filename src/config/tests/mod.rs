@@ -7,6 +7,7 @@ mod messages;
 mod parse;
 mod prices;
 mod regions;
+mod requirement;
 mod secrets;
 mod store;
 mod streams;

@@ -25,7 +25,7 @@ mod proxy;
 mod reach;
 mod region;
 mod route;
-mod rules;
+pub mod rules;
 mod served;
 mod server;
 mod serving;

@@ -97,7 +97,7 @@ pub fn require(report: &mut Report, place: &Place, list: &List<file::Bound>) -> 
             }
         }
         match (file.min, file.max) {
-            (None, None) => {
+            (None, None) if !report.is_damaged(&place) => {
                 report.missing(&place, "min", "missing: `min` or `max`, or both");
             }
             (Some(min), Some(max)) if min > max => {
