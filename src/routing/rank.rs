@@ -100,3 +100,6 @@ pub fn is_fast_enough(
     throughput.all(|bound| reaches(Metric::Otps, bound))
         && latency.all(|bound| reaches(Metric::Ttft, bound))
 }
+
+#[cfg(test)]
+mod tests;

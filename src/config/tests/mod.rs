@@ -8,6 +8,7 @@ mod parse;
 mod prices;
 mod regions;
 mod requirement;
+mod rules;
 mod secrets;
 mod store;
 mod streams;

@@ -84,8 +84,8 @@ fn what_is_not_there_is_refused() {
              `siliconflow`: write `cn` or `global`, or give its `base_url` too",
             "deepseek.region: `us` is none of the regions that the catalogue knows for \
              `deepseek`: write `cn`, or give its `base_url` too",
-            "groq.region: `` is not a name: up to 256 letters, digits and signs, without spaces, \
-             quotes, commas or `*`",
+            "groq.region: `` is not a region: write a word such as `cn`, `us` or `eu-west`, in \
+             lower case",
         ],
     );
 }

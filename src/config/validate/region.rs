@@ -4,7 +4,7 @@ use crate::catalog::{Known, catalog};
 use crate::config::file;
 use crate::config::place::Place;
 use crate::config::problem::Report;
-use crate::config::validate::names;
+use crate::config::validate::facts;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ pub fn known_there(
         return known.map(Cow::Borrowed);
     };
     let place = provider.key("region");
-    if !names::name(report, &place, region) {
+    // As routes and keys may write it, or none of theirs could ever name it.
+    if facts::region(report, &place, region).is_none() {
         return known.map(Cow::Borrowed);
     }
     let known = known?;
