@@ -5,21 +5,6 @@ use crate::harness::answers::{chat, event, failure, failure_with, finish, last, 
 use crate::harness::provider::{Refusing, Seen};
 use crate::harness::*;
 
-/// The example as it is, but for where its providers are.
-fn example(name: &str, bases: &[(&str, String)], environment: &[&str]) -> Config {
-    let path = format!("{}/conf/{name}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut yaml: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
-    for (provider, base) in bases {
-        yaml["providers"][provider]["base_url"] = base.as_str().into();
-    }
-    let mut config = Config::written(&serde_yaml::to_string(&yaml).unwrap());
-    for name in environment {
-        config = config.env(name, &format!("value-of-{name}"));
-    }
-    config
-}
-
 fn at(provider: &Provider, path: &str) -> String {
     format!("http://{}{path}", provider.address)
 }
@@ -47,7 +32,7 @@ fn like_deepseek(seen: &Seen) -> Vec<Act> {
 async fn api7_one_provider_on_a_path() {
     let deepseek = Provider::start(|_, seen| like_deepseek(seen)).await;
     let bases = [("deepseek", at(&deepseek, ""))];
-    let config = example("api7-deepseek.yaml", &bases, &["DEEPSEEK_API_KEY"]);
+    let config = Config::example("api7-deepseek.yaml", &bases, &["DEEPSEEK_API_KEY"]);
     let gateway = Gateway::start(&config).await;
     let request = Request::post("/deepseek", QUESTION)
         .header("authorization", "Bearer the-callers-own")
@@ -82,7 +67,7 @@ async fn api7_a_fallback_only_where_the_first_is_unavailable() {
     let names = ["DEEPSEEK_API_KEY", "OPENAI_API_KEY"];
     let start = async |deepseek: String| {
         let bases = [("deepseek", deepseek), ("openai", at(&openai, "/v1"))];
-        Gateway::start(&example("api7-fallback.yaml", &bases, &names)).await
+        Gateway::start(&Config::example("api7-fallback.yaml", &bases, &names)).await
     };
     let deepseek = Provider::start(|_, seen| like_deepseek(seen)).await;
     let gateway = start(at(&deepseek, "")).await;
@@ -169,7 +154,7 @@ impl TwoTiers {
             "GLOBAL_KEY",
             "CHINA_KEY",
         ];
-        let gateway = Gateway::start(&example("siliconflow.yaml", &bases, &names)).await;
+        let gateway = Gateway::start(&Config::example("siliconflow.yaml", &bases, &names)).await;
         TwoTiers {
             bedrock,
             siliconflow,

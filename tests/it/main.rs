@@ -64,6 +64,7 @@ mod passthrough_edges;
 mod patience;
 mod pings;
 mod policy_edges;
+mod policies;
 mod pool;
 mod preferences;
 mod rank;

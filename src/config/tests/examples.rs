@@ -6,7 +6,13 @@ use std::path::Path;
 
 #[test]
 fn are_all_right() {
-    for name in ["overspill", "hybrid", "self-hosted", "keys"] {
+    for name in [
+        "overspill",
+        "hybrid",
+        "self-hosted",
+        "keys",
+        "deepseekrouter",
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("conf/{name}.yaml"));
         let key = |variable: &str| Some(format!("dummy-{}", variable.to_lowercase()));
         let loaded = load(&path, &key).unwrap_or_else(|problems| panic!("{:#?}", lines(&problems)));

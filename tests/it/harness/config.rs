@@ -53,6 +53,20 @@ impl Config {
         }
     }
 
+    /// A file of `conf/` as it is, but for where its providers are.
+    pub fn example(name: &str, bases: &[(&str, String)], environment: &[&str]) -> Config {
+        let path = format!("{}/conf/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut yaml: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+        for (provider, base) in bases {
+            yaml["providers"][provider]["base_url"] = base.as_str().into();
+        }
+        let config = Config::written(&serde_yaml::to_string(&yaml).unwrap());
+        environment.iter().fold(config, |config, name| {
+            config.env(name, &format!("value-of-{name}"))
+        })
+    }
+
     /// One provider, `one`, for everything.
     pub fn one(one: &Provider) -> Config {
         Config::new()
