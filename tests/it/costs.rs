@@ -109,6 +109,51 @@ async fn what_costs_by_the_request_and_tells_no_tokens_is_spent_all_the_same() {
     assert_eq!(counted(&gateway, SPENT, labels).await, Some(0.04));
 }
 
+/// Whoever leaves before the usage is told pays for what has come all the same.
+#[tokio::test]
+async fn messages_and_responses_that_break_off_are_reckoned_by_what_came() {
+    let typed =
+        |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{rest}}}\n\n");
+    let piece = |text: &str| {
+        let delta =
+            format!("\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\"{text}\"}}");
+        typed("content_block_delta", &delta)
+    };
+    let start = "\"message\":{\"id\":\"1\",\"model\":\"one-chat\",\"usage\":{\"input_tokens\":100,\"output_tokens\":1}}";
+    let messages = begun(
+        [
+            typed("message_start", start),
+            piece("a"),
+            piece("b"),
+            piece("c"),
+        ],
+        [Act::Close],
+    );
+    let piece = |text: &str| {
+        typed(
+            "response.output_text.delta",
+            &format!("\"delta\":\"{text}\""),
+        )
+    };
+    let responses = begun([piece("a"), piece("b"), piece("c")], [Act::Close]);
+    for (path, acts, tokens) in [("messages", messages, 4), ("responses", responses, 3)] {
+        let one = Provider::always(acts).await;
+        let config = priced(&one, "{ input: 0, output: 8 }").on_provider(
+            "one",
+            "endpoints",
+            "[messages, responses]",
+        );
+        let gateway = Gateway::start(&config).await;
+        let ask = Request::post(&format!("/v1/{path}"), ASK_STREAM);
+        gateway.ask(ask).await.expect(200);
+        let line = gateway.line(0).await;
+        assert_eq!(line["reason"], "provider_truncated", "{line}");
+        assert_eq!(line["tokens_out"], tokens, "{line}");
+        assert_eq!(line["estimated"], true, "{line}");
+        costs(&line, f64::from(tokens) * 8e-6);
+    }
+}
+
 #[track_caller]
 fn costs(line: &Value, dollars: f64) {
     let found = line["cost_usd"]

@@ -43,6 +43,7 @@ pub fn glance(types: &Types, data: &[u8]) -> Option<Glance> {
     let mut glance = Glance::default();
     let mut kind: Option<Span> = None;
     let mut stop: Option<Span> = None;
+    let mut said: Option<Span> = None;
     cursor.object(|inner, key| {
         match key {
             b"type" => kind = Some(inner.skip()?),
@@ -54,12 +55,16 @@ pub fn glance(types: &Types, data: &[u8]) -> Option<Glance> {
             b"delta" if inner.peek()? == b'{' => {
                 inner.object(|delta, key| {
                     let value = delta.skip()?;
-                    if key == b"stop_reason" {
-                        stop = Some(value);
+                    match key {
+                        b"stop_reason" => stop = Some(value),
+                        b"text" | b"thinking" | b"partial_json" => said = Some(value),
+                        _ => {}
                     }
                     Some(())
                 })?;
             }
+            // Of responses the piece itself.
+            b"delta" => said = Some(inner.skip()?),
             key if key == types.answer && inner.peek()? == b'{' => {
                 inner.object(|answer, key| {
                     match key {
@@ -81,6 +86,8 @@ pub fn glance(types: &Types, data: &[u8]) -> Option<Glance> {
     glance.model = glance
         .model
         .filter(|model| cursor.text(model).starts_with(b"\""));
+    let is_text = |said: &Span| said.len() > 2 && cursor.text(said).starts_with(b"\"");
+    glance.text = said.filter(is_text);
     let kind = kind.map(|kind| cursor.text(&kind)).unwrap_or_default();
     let is = |name: &&[u8]| {
         let inner = kind.strip_prefix(b"\"").and_then(|k| k.strip_suffix(b"\""));
