@@ -7,6 +7,9 @@ use crate::store::record::Record;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// A caller's path and method are kept up to here: a record waits in queues, beside thousands.
+const LONGEST: usize = 1024;
+
 pub fn settle(call: &mut Call, now: Instant) {
     let record = Arc::new(record(call, now));
     call.shared.metrics.count(&record);
@@ -49,8 +52,8 @@ fn record(call: &mut Call, now: Instant) -> Record {
         began: call.began,
         request_id: std::mem::take(&mut tale.request_id),
         context: tale.context,
-        method: std::mem::take(&mut call.method),
-        path: std::mem::take(&mut call.path),
+        method: shortened(std::mem::take(&mut call.method)),
+        path: shortened(std::mem::take(&mut call.path)),
         key: tale.key.take(),
         route: tale.route.take(),
         asked: tale.asked.take(),
@@ -68,5 +71,38 @@ fn record(call: &mut Call, now: Instant) -> Record {
         bytes_in: tale.bytes_in,
         bytes_out: tale.bytes_out,
         gap: tale.gap,
+    }
+}
+
+fn shortened(text: String) -> String {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let mut end = LONGEST;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let kept = text.get(..end).unwrap_or_default();
+    format!("{kept}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_between_two_letters() {
+        for letter in ["a", "é", "中"] {
+            let fits = letter.repeat(LONGEST / letter.len());
+            assert_eq!(shortened(fits.clone()), fits);
+            let cut = shortened(letter.repeat(LONGEST));
+            let kept = if letter.len() == 1 {
+                letter.repeat(LONGEST)
+            } else {
+                format!("{fits}…")
+            };
+            assert_eq!(cut, kept);
+        }
+        assert_eq!(shortened("a".repeat(1 << 20)).len(), LONGEST + "…".len());
     }
 }

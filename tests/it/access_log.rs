@@ -134,3 +134,18 @@ async fn a_line_tells_the_whole_story() {
         "{line}"
     );
 }
+
+#[tokio::test]
+async fn a_path_without_end_is_cut() {
+    let one = Provider::well().await;
+    let gateway = Gateway::start(&Config::one(&one).logged()).await;
+    let long = format!("/v1/{}", "x".repeat(30_000));
+    Request::get(&long).to(gateway.address).await.expect(404);
+    let line = gateway.line(0).await;
+    let path = line["path"].as_str().expect("a path");
+    assert!(
+        path.starts_with("/v1/xxx") && path.ends_with("x…"),
+        "{path}"
+    );
+    assert!(path.len() < 1100, "{} bytes", path.len());
+}
