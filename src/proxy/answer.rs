@@ -266,9 +266,10 @@ fn needs_of(body: &[u8], scan: &Scan, endpoint: Endpoint) -> Needs {
     let is_judged = is_conversation && !parts.images && !parts.other;
     Needs {
         capabilities: capabilities.map(|(one, _)| one).collect(),
-        prompt: is_judged
-            .then(|| needs::fewest_tokens(body, scan))
-            .unwrap_or_default(),
+        prompt: match is_judged {
+            true => needs::fewest_tokens(body, scan),
+            false => 0,
+        },
     }
 }
 
