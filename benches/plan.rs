@@ -91,7 +91,7 @@ fn measure(criterion: &mut Criterion, name: &str, snapshot: &Snapshot) {
         endpoint: Some(Endpoint::Chat),
         model: Some("m/last"),
         preferences: &preferences,
-        needs: Needs::default(),
+        needs: &Needs::default,
         tokens: (100, 100),
         drawn: (0, 0),
         takes_turn: true,

@@ -23,7 +23,8 @@ pub struct Ask<'h, 'a> {
     /// None where a path says it all.
     pub model: Option<&'a str>,
     pub preferences: &'a Preferences,
-    pub needs: Needs,
+    /// What the body asks of whoever serves it: looked for only where somebody's abilities are known.
+    pub needs: &'h (dyn Fn() -> Needs + Sync),
     /// What the call may use, in and out.
     pub tokens: (u64, u64),
     /// Two numbers drawn from all of `u64`.
@@ -64,11 +65,12 @@ pub fn decide<'r>(
     let (route, legs) = legs(snapshot, ask)?;
     let first: &Route = route;
     let own_sticky = sticky(first);
+    let needed = match is_judged(&legs, ask.preferences) {
+        true => (ask.needs)(),
+        false => Needs::default(),
+    };
     let made = |prompt: u64| {
-        let needs = Needs {
-            prompt,
-            ..ask.needs
-        };
+        let needs = Needs { prompt, ..needed };
         let asking = Asking {
             endpoint: ask.endpoint,
             wants: Wants {
@@ -99,10 +101,10 @@ pub fn decide<'r>(
             },
         )
     };
-    let mut plan = made(ask.needs.prompt);
+    let mut plan = made(needed.prompt);
     if plan.steps.is_empty() && is_about_context(&plan) {
         // It was a guess. Where nobody is left by it alone, the providers may count for themselves.
-        plan = made(ask.needs.prompt / 2);
+        plan = made(needed.prompt / 2);
     }
     let mut steps = plan.steps.iter();
     // What a target itself names is shown to be what answers: that is to be allowed too.
@@ -114,6 +116,16 @@ pub fn decide<'r>(
         plan,
         sticky: own_sticky,
     })
+}
+
+/// What a request needs makes a difference.
+fn is_judged(legs: &[Leg<'_>], preferences: &Preferences) -> bool {
+    let mut tiers = legs.iter().flat_map(|leg| &leg.served.tiers);
+    preferences.require_parameters
+        || tiers.any(|tier| {
+            let mut candidates = tier.candidates.iter();
+            candidates.any(|one| one.context.is_some() || one.facts.capabilities.is_some())
+        })
 }
 
 fn is_about_context(plan: &Plan<'_>) -> bool {

@@ -94,7 +94,7 @@ pub fn answer(
         endpoint: Some(Endpoint::at(path).unwrap_or(Endpoint::Chat)),
         model: (!model.is_empty()).then_some(model),
         preferences: &preferences,
-        needs: Needs::default(),
+        needs: &Needs::default,
         tokens: (0, 0),
         drawn: (0, 0),
         takes_turn: false,

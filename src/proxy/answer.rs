@@ -67,12 +67,13 @@ pub async fn answer(
     let model = model.as_deref();
     let key = call.key.clone();
     let tokens = expected_tokens(&bytes, &scanned);
+    let needs = || needs_of(&bytes, &scanned, endpoint);
     let ask = Ask {
         asked: asked(session, key.as_deref()),
         endpoint: Some(endpoint),
         model,
         preferences: &preferences,
-        needs: needs_of(&bytes, &scanned, endpoint),
+        needs: &needs,
         tokens,
         drawn: (rand::random(), rand::random()),
         takes_turn: !explain::is_asked(&session.downstream_session.req_header().headers),
