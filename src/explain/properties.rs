@@ -220,7 +220,7 @@ fn check(scene: &Scene) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn what_is_told_is_what_the_rules_say(

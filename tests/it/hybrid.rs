@@ -191,6 +191,28 @@ async fn a_region_rule_of_route_or_key_is_named_and_nobody_else_hears_of_the_req
 }
 
 #[tokio::test]
+async fn a_region_rule_is_named_beside_what_the_only_one_allowed_said() {
+    let busy = r#"{"code":50505,"message":"Model service overloaded.","data":null}"#;
+    let home = Provider::always(vec![json_reply(503, busy)]).await;
+    let providers = well(2).await;
+    let config = three(&home.base(), &providers[0].base(), &providers[1].base())
+        .route("main", AMAZON_FIRST)
+        .on_route("regions", "[cn]");
+    let gateway = Gateway::start(&config).await;
+    let reply = gateway.chat(ASK).await.expect(503);
+    let metadata = metadata(&reply);
+    assert_eq!(metadata["reason"], "provider_overloaded", "{metadata}");
+    for (at, provider) in ["bedrock-like", "grid"].into_iter().enumerate() {
+        let one = &metadata["left_out"][at];
+        assert_eq!(
+            (&one["provider"], &one["why"]),
+            (&provider.into(), &"region".into())
+        );
+    }
+    providers.iter().for_each(untouched);
+}
+
+#[tokio::test]
 async fn a_cap_of_route_key_or_request_sends_nothing_to_whoever_is_dearer() {
     let refusing = Refusing::new();
     for (route, key, request, reason) in [

@@ -89,8 +89,8 @@ fn paced(wait: Duration, pace: Duration) -> Vec<Act> {
 #[tokio::test]
 async fn measured_speed_and_latency_decide_once_there_was_traffic() {
     // The first begins at once and takes long, the second the other way round.
-    let eager = Provider::always(paced(ms(1), ms(400))).await;
-    let brisk = Provider::always(paced(ms(200), ms(1))).await;
+    let eager = Provider::always(paced(ms(1), ms(1200))).await;
+    let brisk = Provider::always(paced(ms(500), ms(1))).await;
     let unknown = Provider::always(paced(ms(1), ms(1))).await;
     let config = fleet(&[
         ("brisk", &brisk.base(), PRICE),
@@ -106,7 +106,7 @@ async fn measured_speed_and_latency_decide_once_there_was_traffic() {
         |provider: &str| ASK_STREAM.replacen('{', &format!("{{\"provider\":{provider},"), 1);
     let ask = async |provider: &str| by(&gateway.chat(stream(provider)).await.expect(200));
     for name in ["eager", "brisk"] {
-        for _ in 0..3 {
+        for _ in 0..2 {
             ask(&format!(r#"{{"only":["{name}"]}}"#)).await;
         }
     }
@@ -121,14 +121,14 @@ async fn measured_speed_and_latency_decide_once_there_was_traffic() {
         (r#"{"sort":"throughput"}"#, "brisk"),
         (r#"{"sort":{"by":"throughput"}}"#, "brisk"),
         (r#"{"sort":{"by":"latency","partition":"none"}}"#, "eager"),
-        (r#"{"preferred_max_latency":0.1}"#, "eager"),
-        (r#"{"preferred_max_latency":{"p90":0.1}}"#, "eager"),
-        (r#"{"preferred_min_throughput":55}"#, "brisk"),
+        (r#"{"preferred_max_latency":0.4}"#, "eager"),
+        (r#"{"preferred_max_latency":{"p90":0.4}}"#, "eager"),
+        (r#"{"preferred_min_throughput":25}"#, "brisk"),
         // Nobody is left out by it, and what cannot be met changes nothing.
         (r#"{"preferred_min_throughput":1000000}"#, "unknown"),
-        (r#"{"preferred_max_latency":0.1,"only":["brisk"]}"#, "brisk"),
+        (r#"{"preferred_max_latency":0.4,"only":["brisk"]}"#, "brisk"),
         (
-            r#"{"preferred_max_latency":0.1,"order":["brisk"]}"#,
+            r#"{"preferred_max_latency":0.4,"order":["brisk"]}"#,
             "brisk",
         ),
     ] {
