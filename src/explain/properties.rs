@@ -40,6 +40,10 @@ fn told(scene: &Scene) -> Told {
     if scene.wish.tools {
         needed.add(Capability::Tools);
     }
+    let needs = || Needs {
+        capabilities: needed,
+        prompt: scene.wish.prompt,
+    };
     let headers = HeaderMap::new();
     let ask = Ask {
         asked: Asked {
@@ -52,10 +56,7 @@ fn told(scene: &Scene) -> Told {
         endpoint: Some(Endpoint::Chat),
         model: Some(model),
         preferences: &preferences,
-        needs: Needs {
-            capabilities: needed,
-            prompt: scene.wish.prompt,
-        },
+        needs: &needs,
         tokens: (scene.wish.prompt, 500),
         drawn: (3, 7),
         takes_turn: false,
@@ -122,7 +123,7 @@ fn place(scene: &Scene, at: usize, leg: &Leg, target: usize) -> Place {
     let preferred = wish
         .order
         .iter()
-        .position(|one| slug(&one))
+        .position(slug)
         .map(|place| (0, place))
         .or_else(|| own(&scene.key.prefer).map(|place| (1, place)))
         .or_else(|| own(&leg.way.rules.prefer).map(|place| (2, place)))
