@@ -2,7 +2,7 @@
 //! go, so that none of them can say what another does not do.
 
 use crate::config::snapshot::{Endpoint, Key, Route, Rules, Served, Snapshot};
-use crate::error::{Failure, Reason};
+use crate::error::{Failure, Reason, shown};
 use crate::health::board::Board;
 use crate::health::choose::{self, Asker};
 use crate::measure::table::Table;
@@ -203,20 +203,6 @@ fn denied(model: &str) -> Failure {
         format!("this key may not use the model `{}`", shown(model)),
     )
     .param("model")
-}
-
-/// A caller's text in a message: short, and on one line.
-pub fn shown(text: &str) -> String {
-    const MOST: usize = 120;
-    let mut shown: String = text
-        .chars()
-        .take(MOST)
-        .flat_map(char::escape_debug)
-        .collect();
-    if text.chars().nth(MOST).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// Why a plan without steps is none: each target with what leaves it out.

@@ -334,6 +334,20 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// A caller's text in a message: short, and on one line.
+pub fn shown(text: &str) -> String {
+    const MOST: usize = 120;
+    let mut shown: String = text
+        .chars()
+        .take(MOST)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,8 +4,7 @@
 use crate::access;
 use crate::body::inflate::Coding;
 use crate::config::snapshot::{Endpoint, Key, Mode, Route, Snapshot};
-use crate::decide::shown;
-use crate::error::{Failure, Reason};
+use crate::error::{Failure, Reason, shown};
 use crate::proxy::context::Call;
 use crate::proxy::passthrough::Refused;
 use crate::proxy::{answer, intake, models, passthrough, reply};

@@ -209,7 +209,7 @@ impl fmt::Display for Exclusion {
 }
 
 /// What a request itself asks of whoever serves it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
     pub capabilities: Capabilities,
     /// The prompt, in tokens, as far as it can be told; 0: not to be judged by.
@@ -222,6 +222,16 @@ pub struct Wants<'a> {
     pub key: Option<&'a Rules>,
     pub preferences: &'a Preferences,
     pub needs: Needs,
+}
+
+/// Whether anything at all is asked of candidates that they might not be. Most requests ask for
+/// nothing, and are spared the questions.
+pub fn asks(route: &Rules, require: &[Bound], wants: &Wants<'_>) -> bool {
+    !route.is_empty()
+        || !require.is_empty()
+        || wants.key.is_some_and(|key| !key.is_empty())
+        || !wants.preferences.is_empty()
+        || wants.needs != Needs::default()
 }
 
 /// Why this candidate may not serve the request. None: it may.

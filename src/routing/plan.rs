@@ -147,6 +147,7 @@ fn add<'r, 'f>(
     };
     let label_of =
         |candidate: &'r Candidate| served.model.as_ref().unwrap_or(&candidate.upstream_model);
+    let asks = filter::asks(&route.rules, &route.require, &asking.wants);
     for tier in &served.tiers {
         let permitted: Permitted = tier
             .candidates
@@ -156,6 +157,9 @@ fn add<'r, 'f>(
                 let serves = |one| provider.endpoints.contains(&one);
                 if !asking.endpoint.is_none_or(serves) {
                     return false;
+                }
+                if !asks {
+                    return true;
                 }
                 let measured = || figures(&provider.name, label_of(candidate));
                 let rules = (&route.rules, &*route.require);

@@ -19,6 +19,18 @@ pub struct Rules {
     pub ignore: Vec<Arc<str>>,
 }
 
+impl Rules {
+    /// Whether they leave anybody out at all.
+    pub fn is_empty(&self) -> bool {
+        self.max_price.is_empty()
+            && self.regions.is_empty()
+            && self.data == DataRule::default()
+            && self.quantizations.is_empty()
+            && self.only.is_empty()
+            && self.ignore.is_empty()
+    }
+}
+
 /// In dollars: per million tokens, and per request. None: any price.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cap {

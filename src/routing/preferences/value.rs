@@ -1,5 +1,6 @@
 //! Values of a small JSON text, each with its own spelling, and what is wrong with them in words.
 
+use crate::error::shown;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -123,20 +124,6 @@ pub(super) fn one_of<T: Copy>(value: &RawValue, words: &[(&str, T)]) -> Result<T
             wrong(format!("must be one of {}", words.join(", ")))
         }
     }
-}
-
-/// A caller's text in a message: short, and on one line.
-pub(super) fn shown(text: &str) -> String {
-    const MOST: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(MOST)
-        .flat_map(char::escape_debug)
-        .collect();
-    if text.chars().nth(MOST).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// All members as they stand there, duplicates too.
