@@ -7,7 +7,7 @@ use crate::body::needs::{self, Format};
 use crate::body::scan::{Scan, ScanError, scan};
 use crate::body::splice::{apply, cut_in_place};
 use crate::body::stream_options::asks_for_usage;
-use crate::config::snapshot::{Balance, Capability, Endpoint, Route, Snapshot, StickyBy};
+use crate::config::snapshot::{Balance, Capability, Endpoint, Retry, Route, Snapshot, StickyBy};
 use crate::decide::{self, Ask, Decision, decide};
 use crate::error::{Failure, Reason};
 use crate::explain;
@@ -26,6 +26,7 @@ use crate::routing::sticky::hash;
 use bytes::Bytes;
 use http::HeaderName;
 use pingora_proxy::Session;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -68,6 +69,7 @@ pub async fn answer(
     let key = call.key.clone();
     let tokens = expected_tokens(&bytes, &scanned);
     let needs = || needs_of(&bytes, &scanned, endpoint);
+    let explains = explain::is_asked(&session.downstream_session.req_header().headers);
     let ask = Ask {
         asked: asked(session, key.as_deref()),
         endpoint: Some(endpoint),
@@ -76,7 +78,7 @@ pub async fn answer(
         needs: &needs,
         tokens,
         drawn: (rand::random(), rand::random()),
-        takes_turn: !explain::is_asked(&session.downstream_session.req_header().headers),
+        takes_turn: !explains,
     };
     let now = Instant::now();
     let board = Arc::clone(&call.board);
@@ -85,7 +87,7 @@ pub async fn answer(
         let table = shared.measures.table();
         let sticky = |route: &Route| sticky_key(session, call, route, &bytes);
         let decided = decide(snapshot, &board, &table, &ask, sticky, now);
-        if explain::is_asked(ask.asked.headers) {
+        if explains {
             let explained = explain::permitted(key.as_deref()).and_then(|()| {
                 let decision = decided?;
                 Ok(explain::explain(&decision, &board, &table, &ask, now).to_json())
@@ -120,9 +122,10 @@ pub async fn answer(
     let query = head.uri.query().map(str::to_owned);
     let deadline = call.started + route.timeouts.deadline;
     let asks_usage = scanned.stream && asks_for_usage(&bytes, &scanned);
-    let mut retry = route.retry.clone();
-    // Whoever names other models wants them for whatever one of them will not do.
-    retry.causes.content_filter |= !preferences.models.is_empty() && !retry.causes.is_empty();
+    let retry = match preferences.models.is_empty() {
+        true => Cow::Borrowed(&route.retry),
+        false => Cow::Owned(with_other_models(&route.retry)),
+    };
     let rules = key.as_ref().map(|key| &key.rules);
     let job = Job {
         route,
@@ -157,6 +160,13 @@ pub async fn answer(
         metrics: &shared.metrics,
     };
     run::run(means, session, job, &mut call.tale).await
+}
+
+/// Whoever names other models wants them for whatever one of them will not do.
+fn with_other_models(retry: &Retry) -> Retry {
+    let mut retry = retry.clone();
+    retry.causes.content_filter |= !retry.causes.is_empty();
+    retry
 }
 
 /// A body, and what its caller wants by it.

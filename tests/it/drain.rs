@@ -42,6 +42,18 @@ async fn streaming(lines: &[&str]) -> (Gateway, Conn, Arc<Semaphore>, Provider) 
     (gateway, conn, gate, provider)
 }
 
+/// A provider that answers when it is let.
+async fn late() -> (Provider, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let end = gate.clone();
+    let provider = Provider::start(move |_, seen| {
+        let mut acts = vec![Act::Gate(end.clone())];
+        acts.extend(chat_reply(seen));
+        acts
+    });
+    (provider.await, gate)
+}
+
 async fn open(address: SocketAddr) -> bool {
     TcpStream::connect(address).await.is_ok()
 }
@@ -132,14 +144,7 @@ async fn a_stream_that_is_cut_is_still_counted() {
 
 #[tokio::test]
 async fn an_answer_that_comes_after_the_end_has_begun_says_so() {
-    let gate = Arc::new(Semaphore::new(0));
-    let end = gate.clone();
-    let provider = Provider::start(move |_, seen| {
-        let mut acts = vec![Act::Gate(end.clone())];
-        acts.extend(chat_reply(seen));
-        acts
-    })
-    .await;
+    let (provider, gate) = late().await;
     let config = Config::one(&provider).server("admin: off");
     let mut gateway = Gateway::without_admin(&config).await;
     let mut conn = Conn::open(gateway.address).await;
@@ -155,14 +160,7 @@ async fn an_answer_that_comes_after_the_end_has_begun_says_so() {
 
 #[tokio::test]
 async fn an_answer_before_the_port_closes_says_so_too() {
-    let gate = Arc::new(Semaphore::new(0));
-    let end = gate.clone();
-    let provider = Provider::start(move |_, seen| {
-        let mut acts = vec![Act::Gate(end.clone())];
-        acts.extend(chat_reply(seen));
-        acts
-    })
-    .await;
+    let (provider, gate) = late().await;
     let mut gateway = Gateway::start(&Config::one(&provider)).await;
     let mut conn = Conn::open(gateway.address).await;
     conn.send(&Request::chat(ASK).bytes()).await;
