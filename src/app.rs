@@ -132,7 +132,7 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
         checks: Checks::new(Arc::clone(&shared.wires.book)),
         stage: Arc::clone(&stage),
         reloader,
-        measures: Arc::clone(&shared.measures),
+        shared: Arc::clone(&shared),
         listen: settings.listen.iter().map(|one| one.address).collect(),
     };
     let mut keeper = background_service("keeper", keeper);

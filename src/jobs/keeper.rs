@@ -4,7 +4,7 @@ use crate::jobs::reload::{Reloader, Trigger};
 use crate::jobs::stage::Stage;
 use crate::jobs::stamp::Stamps;
 use crate::jobs::traces::Teller;
-use crate::measure::Measures;
+use crate::proxy::shared::Shared;
 use crate::upstream::checks::Checks;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
@@ -25,13 +25,16 @@ const REST: Duration = Duration::from_millis(100);
 /// How old the numbers that routing reads may be.
 const MEASURE: Duration = Duration::from_secs(1);
 
+/// How long a connection that its provider has closed may stay half open.
+const SWEEP: Duration = Duration::from_secs(1);
+
 pub struct Keeper {
     pub stage: Arc<Stage>,
     pub reloader: Arc<Reloader>,
     pub listen: Vec<SocketAddr>,
     /// Of the providers' addresses: a service of their own would cost a thread more.
     pub checks: Checks,
-    pub measures: Arc<Measures>,
+    pub shared: Arc<Shared>,
     /// Of traces, likewise.
     pub teller: Teller,
 }
@@ -61,6 +64,7 @@ impl Keeper {
             () = self.checks.run() => {}
             () = self.follow(hangup) => {}
             () = self.measure() => {}
+            () = self.sweep() => {}
         }
     }
 
@@ -79,7 +83,15 @@ impl Keeper {
     async fn measure(&self) {
         loop {
             sleep(MEASURE).await;
-            self.measures.renew(Instant::now());
+            self.shared.measures.renew(Instant::now());
+        }
+    }
+
+    /// Closes what providers have closed, and what nobody has used for long.
+    async fn sweep(&self) {
+        loop {
+            sleep(SWEEP).await;
+            self.shared.wires.idle.sweep(Instant::now());
         }
     }
 

@@ -18,6 +18,7 @@ use http::header;
 use pingora::http::ResponseHeader;
 use pingora::time::timeout;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A non-stream answer up to this size is held, judged, and sent with its length.
@@ -43,7 +44,7 @@ pub enum Opened {
 }
 
 pub struct Whole {
-    pub head: Box<ResponseHeader>,
+    pub head: Arc<ResponseHeader>,
     pub body: Bytes,
     /// Where the model's name stands, as far as the body was looked into.
     pub model: Option<Range<usize>>,
@@ -51,7 +52,7 @@ pub struct Whole {
 }
 
 pub struct Flowing {
-    pub head: Box<ResponseHeader>,
+    pub head: Arc<ResponseHeader>,
     pub source: Source,
     /// Received and not yet delivered; of a stream the pump has it.
     pub held: Vec<Bytes>,
@@ -118,14 +119,11 @@ pub async fn open(wires: &Wires, request: Request<'_>, pump: &mut Pump) -> Opene
         Ok(reached) => reached,
         Err(opened) => return opened,
     };
-    let Some(head) = source.head() else {
-        return Failed::lost(Happened::Reset, true, "no response head");
-    };
+    let head = Arc::clone(source.head());
     if !head.status.is_success() {
         return refused(wires, provider, source).await;
     }
-    let is_stream = is_event_stream(head);
-    let head = Box::new(head.clone());
+    let is_stream = is_event_stream(&head);
     source.set_patience(None);
     let most = if is_stream {
         request.first_token
@@ -192,9 +190,7 @@ async fn refused(wires: &Wires, provider: &Provider, mut source: Source) -> Open
     })
     .await;
     let body = body.freeze();
-    let Some(head) = source.head().cloned().map(Box::new) else {
-        return Failed::lost(Happened::Reset, true, "no response head");
-    };
+    let head = Arc::clone(source.head());
     if matches!(read, Ok(true)) {
         source.release(wires).await;
     }
@@ -214,11 +210,11 @@ fn meaning(provider: &Provider, head: &ResponseHeader, body: &[u8]) -> Option<Me
     )
 }
 
-fn answered(meaning: Meaning, head: Box<ResponseHeader>, body: Bytes) -> Opened {
+fn answered(meaning: Meaning, head: Arc<ResponseHeader>, body: Bytes) -> Opened {
     failed(Happened::Answered(meaning), head, body)
 }
 
-fn failed(happened: Happened, head: Box<ResponseHeader>, body: Bytes) -> Opened {
+fn failed(happened: Happened, head: Arc<ResponseHeader>, body: Bytes) -> Opened {
     Opened::Failed(Box::new(Failed {
         happened,
         answer: Some(Whole {
@@ -233,7 +229,7 @@ fn failed(happened: Happened, head: Box<ResponseHeader>, body: Bytes) -> Opened 
 }
 
 /// Nothing was said, but it may have been billed.
-fn empty(head: Box<ResponseHeader>, body: Bytes, usage: Usage) -> Opened {
+fn empty(head: Arc<ResponseHeader>, body: Bytes, usage: Usage) -> Opened {
     Opened::Failed(Box::new(Failed {
         happened: Happened::Empty,
         answer: Some(Whole {
@@ -258,6 +254,9 @@ enum Read {
 }
 
 async fn until_held(source: &mut Source) -> Result<Read, Broken> {
+    if let Some(whole) = source.whole(HELD).await? {
+        return Ok(Read::Whole(whole));
+    }
     let Some(first) = source.next().await? else {
         return Ok(Read::Whole(Bytes::new()));
     };
@@ -317,21 +316,20 @@ async fn until_commit(
 }
 
 /// What an error in the middle of a stream means.
-pub fn event_meaning(provider: &Provider, head: Option<&ResponseHeader>, event: &[u8]) -> Meaning {
-    head.and_then(|head| meaning(provider, head, event))
-        .unwrap_or(Meaning {
-            kind: Kind::ServerError,
-            status: 500,
-            retry_after: None,
-            reason: Reason::ProviderError,
-        })
+pub fn event_meaning(provider: &Provider, head: &ResponseHeader, event: &[u8]) -> Meaning {
+    meaning(provider, head, event).unwrap_or(Meaning {
+        kind: Kind::ServerError,
+        status: 500,
+        retry_after: None,
+        reason: Reason::ProviderError,
+    })
 }
 
 /// A whole 200: is it an answer, an error in disguise, or nothing at all?
 fn judge_whole(
     provider: &Provider,
     endpoint: Endpoint,
-    head: Box<ResponseHeader>,
+    head: Arc<ResponseHeader>,
     body: Bytes,
 ) -> Opened {
     if error::error_inside(&body)

@@ -203,7 +203,13 @@ async fn pass(
             }
             read = source.read() => {
                 match read {
-                    Ok(Some(chunk)) => pump.feed(chunk),
+                    Ok(Some(chunk)) => {
+                        pump.feed(chunk);
+                        // What came together goes on together.
+                        while let Ok(Some(chunk)) = source.at_hand() {
+                            pump.feed(chunk);
+                        }
+                    }
                     Ok(None) => pump.end(),
                     Err(broken) => {
                         // Its last event may have come without the blank line after it.

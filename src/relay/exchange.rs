@@ -5,16 +5,19 @@ use crate::config::snapshot::{Endpoint, Provider};
 use crate::failover::Happened;
 use crate::relay::Wires;
 use crate::relay::attempt::{ERROR_WAIT, Failed, Opened, bad_response, lost_midway};
-use crate::relay::source::Source;
+use crate::relay::source::{Source, Way};
+use crate::upstream::http1::{Connection, Lost};
 use crate::upstream::outline::Outline;
 use crate::upstream::peer::KnownPeer;
+use pingora::http::ResponseHeader;
 use pingora::protocols::http::client::HttpSession;
 use pingora::time::timeout;
+use pingora::upstreams::peer::Peer;
 use pingora::{Error, ErrorType, RetryType};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A body up to this size leaves in one write; of a larger one nothing is copied.
+/// Over HTTP/2 a body up to this size leaves in one write; of a larger one nothing is copied.
 const JOINED: usize = 64 * 1024;
 /// A large body leaves in pieces, each with the full patience of a write.
 const PIECE: usize = 256 * 1024;
@@ -71,7 +74,7 @@ pub async fn exchange(wires: &Wires, request: &Request<'_>) -> Result<(Source, I
         let left = connect.saturating_sub(began.elapsed());
         // One address that swallows packets must leave time for the next.
         let share = if ahead.is_some() { left / 2 } else { left };
-        let (mut session, reused) = match connected(wires, &peer, share).await {
+        let (mut way, reused) = match connected(wires, &peer, share).await {
             Ok(connected) => connected,
             Err(error) => {
                 cause = error;
@@ -79,25 +82,18 @@ pub async fn exchange(wires: &Wires, request: &Request<'_>) -> Result<(Source, I
             }
         };
         loop {
-            match converse(&mut session, request, reused && !repeated).await {
-                Ok((sent, whole)) => {
-                    let source = Source::new(session, peer, whole).map_err(lost_midway)?;
+            match converse(&mut way, request, reused && !repeated).await {
+                Ok(Said { sent, whole, head }) => {
+                    let source = Source::new(way, head, peer, whole).map_err(lost_midway)?;
                     return Ok((source, sent));
                 }
                 Err(failure) if failure.stale && !repeated => {
                     repeated = true;
-                    // Whatever the pool still holds may have died with this one. HTTP/2 keeps no
-                    // dead connections.
-                    let connector = match *session {
-                        HttpSession::H1(_) => &wires.fresh,
-                        _ => &wires.connector,
+                    // Those that are still kept may have died with this one.
+                    way = match opened(wires, &peer, request.left(request.connect)).await {
+                        Ok((way, _)) => way,
+                        Err(error) => return Err(unreachable(&error)),
                     };
-                    let left = request.left(request.connect);
-                    match timeout(left, connector.get_http_session(&*peer)).await {
-                        Ok(Ok((again, _))) => session = Box::new(again),
-                        Ok(Err(error)) => return Err(unreachable(&error)),
-                        Err(_) => return Err(unreachable(&"no connection in time")),
-                    }
                 }
                 Err(failure) => {
                     return Err(Failed::lost(failure.happened, failure.sent, failure.cause));
@@ -108,12 +104,24 @@ pub async fn exchange(wires: &Wires, request: &Request<'_>) -> Result<(Source, I
     Err(unreachable(&cause))
 }
 
-/// A connection from the pool or a new one.
+/// A connection that was kept or a new one, and whether it was kept.
 async fn connected(
     wires: &Wires,
     peer: &Arc<KnownPeer>,
     within: Duration,
-) -> Result<(Box<HttpSession>, bool), String> {
+) -> Result<(Way, bool), String> {
+    match wires.idle.take(peer.reuse_hash(), Instant::now()) {
+        Some(stream) => Ok((Way::One(Box::new(Connection::new(stream))), true)),
+        None => opened(wires, peer, within).await,
+    }
+}
+
+/// A new connection, or a request's share of one that speaks HTTP/2 and is there already.
+async fn opened(
+    wires: &Wires,
+    peer: &Arc<KnownPeer>,
+    within: Duration,
+) -> Result<(Way, bool), String> {
     let connector = &wires.connector;
     let connecting = async {
         match connector.get_http_session(&**peer).await {
@@ -128,7 +136,11 @@ async fn connected(
         }
     };
     match timeout(within, connecting).await {
-        Ok(Ok((session, reused))) => Ok((Box::new(session), reused)),
+        Ok(Ok((HttpSession::H1(session), reused))) => {
+            let connection = Connection::new(session.into_inner());
+            Ok((Way::One(Box::new(connection)), reused))
+        }
+        Ok(Ok((session, reused))) => Ok((Way::Two(Box::new(session)), reused)),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("no connection in time".to_owned()),
     }
@@ -149,47 +161,83 @@ struct Failure {
     cause: String,
 }
 
-/// Sends the request and waits for the head of the answer: when the request had gone out, and
-/// whether all of it did.
-async fn converse(
-    session: &mut HttpSession,
-    request: &Request<'_>,
-    reused: bool,
-) -> Result<(Instant, bool), Failure> {
+/// What came of sending a request.
+struct Said {
+    /// When it had gone out, and whether all of it did.
+    sent: Instant,
+    whole: bool,
+    head: Arc<ResponseHeader>,
+}
+
+/// Sends the request and waits for the head of the answer.
+async fn converse(way: &mut Way, request: &Request<'_>, reused: bool) -> Result<Said, Failure> {
     let began = Instant::now();
-    let failure = |error: Box<Error>, sent| {
-        let (happened, dead) = classify(&error, reused);
-        Failure {
-            happened,
-            sent,
-            stale: dead && began.elapsed() < STALE,
-            cause: error.to_string(),
-        }
+    let failed = |trouble: Trouble, sent| Failure {
+        stale: reused && trouble.unheard && began.elapsed() < STALE,
+        happened: trouble.happened,
+        sent,
+        cause: trouble.cause,
     };
-    session.set_write_timeout(Some(request.left(request.write)));
-    let head = request
-        .outline
-        .head(request.body.len())
-        .map_err(|error| failure(error, false))?;
-    session
-        .write_request_header(head)
-        .await
-        .map_err(|error| failure(error, false))?;
-    let sent = send_body(session, request).await;
-    let gone = Instant::now();
-    let answer = request.left(request.head);
+    let mut whole = true;
+    match send(way, request).await {
+        Ok(()) => {}
+        Err(Unsent::Head(trouble)) => return Err(failed(trouble, false)),
+        Err(Unsent::Body) => whole = false,
+    }
+    let sent = Instant::now();
     // A provider may refuse a body it has not read: its answer may be there although the
     // connection broke, or stands still, under our writing.
-    let wait = if sent.is_ok() { answer } else { ERROR_WAIT };
-    match timeout(wait, read_head(session)).await {
-        Ok(Ok(())) => Ok((gone, sent.is_ok())),
-        Ok(Err(error)) => Err(failure(error, sent.is_ok())),
+    let wait = if whole {
+        request.left(request.head)
+    } else {
+        ERROR_WAIT
+    };
+    match timeout(wait, answer(way)).await {
+        Ok(Ok(head)) => Ok(Said { sent, whole, head }),
+        Ok(Err(trouble)) => Err(failed(trouble, whole)),
         Err(_) => Err(Failure {
             happened: request.no_head.clone(),
-            sent: sent.is_ok(),
+            sent: whole,
             stale: false,
             cause: "no response head in time".to_owned(),
         }),
+    }
+}
+
+/// What went wrong between the request and the head of its answer.
+struct Trouble {
+    happened: Happened,
+    /// Nothing of an answer had come, and the connection is gone.
+    unheard: bool,
+    cause: String,
+}
+
+/// How far a request came.
+enum Unsent {
+    Head(Trouble),
+    /// The provider has some of it, and may answer all the same.
+    Body,
+}
+
+async fn send(way: &mut Way, request: &Request<'_>) -> Result<(), Unsent> {
+    match way {
+        Way::One(connection) => {
+            let Some(head) = request.outline.text(request.body.len()) else {
+                return Err(Unsent::Head(malformed("a request that cannot be written")));
+            };
+            let patience = || request.left(request.write);
+            let sent = connection.send(head, &request.body, patience).await;
+            sent.map_err(|_| Unsent::Body)
+        }
+        Way::Two(session) => {
+            session.set_write_timeout(Some(request.left(request.write)));
+            let head = request.outline.head(request.body.len());
+            let head = head.map_err(|error| Unsent::Head(trouble(&error)))?;
+            let sent = session.write_request_header(head).await;
+            sent.map_err(|error| Unsent::Head(trouble(&error)))?;
+            let sent = send_body(session, request).await;
+            sent.map_err(|_| Unsent::Body)
+        }
     }
 }
 
@@ -210,37 +258,71 @@ async fn send_body(session: &mut HttpSession, request: &Request<'_>) -> pingora:
     session.finish_request_body().await
 }
 
+async fn answer(way: &mut Way) -> Result<Arc<ResponseHeader>, Trouble> {
+    match way {
+        Way::One(connection) => {
+            connection.answer().await.map_err(lost)?;
+        }
+        Way::Two(session) => {
+            let read = read_head(session).await;
+            read.map_err(|error| trouble(&error))?;
+        }
+    }
+    way.head().ok_or_else(|| malformed("no response head"))
+}
+
 async fn read_head(session: &mut HttpSession) -> pingora::Result<()> {
     loop {
         session.read_response_header().await?;
-        let Some(head) = session.response_header() else {
-            continue;
-        };
-        if head.status == 101 {
-            return Error::e_explain(
-                ErrorType::InvalidHTTPHeader,
-                "switched protocols without being asked",
-            );
-        }
-        if !head.status.is_informational() {
+        let head = session.response_header();
+        if head.is_some_and(|head| !head.status.is_informational()) {
             return Ok(());
         }
     }
 }
 
-/// What an error before the head means, and whether the connection had died before it was used:
-/// then the provider saw nothing of the request.
-fn classify(error: &Error, reused: bool) -> (Happened, bool) {
-    let dead = reused
-        && match error.retry {
-            RetryType::Decided(retry) => retry,
-            RetryType::ReusedOnly => true,
-        };
-    match error.etype() {
+fn malformed(cause: &str) -> Trouble {
+    Trouble {
+        happened: Happened::Answered(bad_response()),
+        unheard: false,
+        cause: cause.to_owned(),
+    }
+}
+
+fn lost(lost: Lost) -> Trouble {
+    match lost {
+        Lost::Malformed(why) => malformed(why),
+        Lost::Late => Trouble {
+            happened: Happened::Timeout,
+            unheard: false,
+            cause: "it did not go on in time".to_owned(),
+        },
+        Lost::Gone { heard, cause } => Trouble {
+            happened: Happened::Reset,
+            unheard: !heard,
+            cause,
+        },
+    }
+}
+
+/// The same of HTTP/2, as Pingora tells it.
+fn trouble(error: &Error) -> Trouble {
+    let (happened, unheard) = match error.etype() {
         ErrorType::ReadTimedout | ErrorType::WriteTimedout => (Happened::Timeout, false),
         ErrorType::InvalidHTTPHeader => (Happened::Answered(bad_response()), false),
         // A write fails only on a connection that is gone.
-        ErrorType::WriteError => (Happened::Reset, reused),
-        _ => (Happened::Reset, dead),
+        ErrorType::WriteError => (Happened::Reset, true),
+        _ => {
+            let unheard = match error.retry {
+                RetryType::Decided(retry) => retry,
+                RetryType::ReusedOnly => true,
+            };
+            (Happened::Reset, unheard)
+        }
+    };
+    Trouble {
+        happened,
+        unheard,
+        cause: error.to_string(),
     }
 }

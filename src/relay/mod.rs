@@ -28,6 +28,7 @@ use crate::limits::retry_budget::RetryBudget;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::address::Book;
 use crate::upstream::habits::Habits;
+use crate::upstream::http1::Idle;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use std::sync::Arc;
@@ -36,9 +37,10 @@ use std::sync::Arc;
 pub struct Wires {
     pub book: Arc<Book>,
     pub habits: Habits,
+    /// Opens connections, and keeps those that speak HTTP/2.
     pub connector: Connector,
-    /// Keeps nothing, so that what it hands out was opened just now.
-    pub fresh: Connector,
+    /// Those that speak HTTP/1.1, between two requests.
+    pub idle: Idle,
 }
 
 impl Wires {
@@ -46,8 +48,8 @@ impl Wires {
         Wires {
             book,
             habits: Habits::default(),
-            connector: Connector::new(Some(ConnectorOptions::new(pool))),
-            fresh: Connector::new(Some(ConnectorOptions::new(1))),
+            connector: Connector::new(Some(ConnectorOptions::new(1))),
+            idle: Idle::new(pool),
         }
     }
 }

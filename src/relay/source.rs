@@ -2,19 +2,21 @@
 
 use crate::body::inflate::{Coding, Inflater, Unknown};
 use crate::relay::Wires;
+use crate::upstream::http1::{Connection, Lost};
 use crate::upstream::peer::{IDLE, KnownPeer};
 use bytes::Bytes;
 use http::header;
 use pingora::ErrorType;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::Peer;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub struct Source {
-    /// Large, and moved often: on the heap.
-    session: Box<HttpSession>,
+    way: Way,
+    head: Arc<ResponseHeader>,
     peer: Arc<KnownPeer>,
     /// The request went out whole: what comes after it on this connection is a new one.
     reusable: bool,
@@ -24,6 +26,35 @@ pub struct Source {
     /// What was lent out last.
     lent: Bytes,
     ended: bool,
+}
+
+/// A connection with a request on it. Large, and moved often: on the heap.
+pub enum Way {
+    One(Box<Connection>),
+    Two(Box<HttpSession>),
+}
+
+impl Way {
+    pub fn head(&self) -> Option<Arc<ResponseHeader>> {
+        match self {
+            Way::One(connection) => connection.head().map(Arc::clone),
+            Way::Two(session) => session.response_header().cloned().map(Arc::new),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        match self {
+            Way::One(connection) => connection.next().await.map_err(Broken::from),
+            Way::Two(session) => session.read_response_body().await.map_err(|e| broken(&e)),
+        }
+    }
+
+    fn is_done(&mut self) -> bool {
+        match self {
+            Way::One(connection) => connection.is_done(),
+            Way::Two(session) => session.response_done(),
+        }
+    }
 }
 
 /// Why no more comes.
@@ -38,15 +69,14 @@ pub enum Broken {
 }
 
 impl Source {
-    /// For a session whose response head has been read.
+    /// For an answer whose head has been read.
     pub fn new(
-        session: Box<HttpSession>,
+        way: Way,
+        head: Arc<ResponseHeader>,
         peer: Arc<KnownPeer>,
         reusable: bool,
     ) -> Result<Source, Broken> {
-        let encoding = session
-            .response_header()
-            .and_then(|head| head.headers.get(header::CONTENT_ENCODING));
+        let encoding = head.headers.get(header::CONTENT_ENCODING);
         let inflater = match encoding.map(|value| Coding::named(value.as_bytes())) {
             None | Some(Ok(None)) => None,
             Some(Ok(Some(coding))) => Some(Box::new(
@@ -60,7 +90,8 @@ impl Source {
             }
         };
         Ok(Source {
-            session,
+            way,
+            head,
             peer,
             reusable,
             inflater,
@@ -70,13 +101,16 @@ impl Source {
         })
     }
 
-    pub fn head(&self) -> Option<&ResponseHeader> {
-        self.session.response_header()
+    pub fn head(&self) -> &Arc<ResponseHeader> {
+        &self.head
     }
 
     /// How long a read may wait for the next byte.
     pub fn set_patience(&mut self, wait: Option<Duration>) {
-        self.session.set_read_timeout(wait);
+        match &mut self.way {
+            Way::One(connection) => connection.set_patience(wait),
+            Way::Two(session) => session.set_read_timeout(wait),
+        }
     }
 
     /// The next bytes; None at the end of the answer. Safe to abandon while it waits.
@@ -88,8 +122,7 @@ impl Source {
             if self.ended {
                 return Ok(None);
             }
-            let read = self.session.read_response_body().await;
-            match read.map_err(|error| broken(&error))? {
+            match self.way.next().await? {
                 Some(chunk) if self.inflater.is_none() => {
                     if !chunk.is_empty() {
                         return Ok(Some(chunk));
@@ -114,7 +147,7 @@ impl Source {
     /// The same, but lent out of the connection's own buffer where it can be: no copy is made. May
     /// be empty.
     pub async fn read(&mut self) -> Result<Option<&[u8]>, Broken> {
-        let lends = self.inflater.is_none() && matches!(*self.session, HttpSession::H1(_));
+        let lends = self.inflater.is_none() && matches!(self.way, Way::One(_));
         if !lends {
             self.lent = match self.next().await? {
                 Some(chunk) => chunk,
@@ -122,13 +155,29 @@ impl Source {
             };
             return Ok(Some(&self.lent));
         }
-        let HttpSession::H1(session) = &mut *self.session else {
+        let Way::One(connection) = &mut self.way else {
             return Ok(None);
         };
-        let read = session.read_body_ref().await;
-        let read = read.map_err(|error| broken(&error))?;
+        let read = connection.read().await?;
         self.ended |= read.is_none();
         Ok(read)
+    }
+
+    /// More of what `read` gives, where it has come already.
+    pub fn at_hand(&mut self) -> Result<Option<&[u8]>, Broken> {
+        match &mut self.way {
+            Way::One(connection) if self.inflater.is_none() => Ok(connection.at_hand()?),
+            _ => Ok(None),
+        }
+    }
+
+    /// All of an answer that says how long it is, and is no longer than this. None: it has to be
+    /// read piece by piece.
+    pub async fn whole(&mut self, most: usize) -> Result<Option<Bytes>, Broken> {
+        match &mut self.way {
+            Way::One(connection) if self.inflater.is_none() => Ok(connection.whole(most).await?),
+            _ => Ok(None),
+        }
     }
 
     /// Reads on to the end, where that is at hand.
@@ -161,17 +210,40 @@ impl Source {
     /// Whether the whole answer has been read.
     pub fn is_done(&mut self) -> bool {
         // What a decoder still holds comes out when it is told of the end.
-        self.inflater.is_none() && (self.ended || self.session.response_done())
+        self.inflater.is_none() && (self.ended || self.way.is_done())
     }
 
     /// Back into the pool, for the next request. Only after the end; otherwise it is just dropped,
     /// which closes it: the provider sees that nobody wants the rest.
     pub async fn release(self, wires: &Wires) {
-        if self.reusable {
-            wires
-                .connector
-                .release_http_session(*self.session, &*self.peer, Some(IDLE))
-                .await;
+        if !self.reusable {
+            return;
+        }
+        match self.way {
+            Way::One(connection) => {
+                if let Some((stream, wait)) = connection.into_idle(IDLE) {
+                    let now = Instant::now();
+                    wires
+                        .idle
+                        .put(self.peer.reuse_hash(), stream, now, now + wait);
+                }
+            }
+            Way::Two(session) => {
+                let connector = &wires.connector;
+                connector
+                    .release_http_session(*session, &*self.peer, Some(IDLE))
+                    .await;
+            }
+        }
+    }
+}
+
+impl From<Lost> for Broken {
+    fn from(lost: Lost) -> Broken {
+        match lost {
+            Lost::Late => Broken::Silent,
+            Lost::Gone { cause, .. } => Broken::Cut(cause),
+            Lost::Malformed(why) => Broken::Cut(why.to_owned()),
         }
     }
 }

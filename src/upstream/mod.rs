@@ -6,6 +6,7 @@ pub mod collector;
 pub mod credentials;
 pub mod habits;
 pub mod headers;
+pub mod http1;
 pub mod identity;
 pub mod outline;
 pub mod peer;
