@@ -75,8 +75,14 @@ pub async fn send(
     if session.downstream_session.req_header().method == Method::HEAD {
         return finish(session).await;
     }
-    write_body(session, body).await?;
-    finish(session).await?;
+    if body.len() <= PIECE {
+        let down = &mut session.downstream_session;
+        let patience = down.get_write_timeout();
+        bounded(patience, down.write_response_body(body, true)).await?;
+    } else {
+        write_body(session, body).await?;
+        finish(session).await?;
+    }
     // Whoever was too slow to send is not waited for again.
     if !matches!(
         tale.reason,

@@ -121,7 +121,8 @@ pub async fn open(wires: &Wires, request: Request<'_>, pump: &mut Pump) -> Opene
     };
     let head = Arc::clone(source.head());
     if !head.status.is_success() {
-        return refused(wires, provider, source).await;
+        // What is seldom needed does not have its place in every request.
+        return Box::pin(refused(wires, provider, source)).await;
     }
     let is_stream = is_event_stream(&head);
     source.set_patience(None);

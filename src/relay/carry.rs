@@ -155,7 +155,9 @@ pub async fn carry(
             position: &mut position,
             interruption: &interruption,
         };
-        (source, grant, how) = match search.run(session, line, &mut pump, tale).await? {
+        // Seldom, and large: it does not have its place in every stream.
+        let found = Box::pin(search.run(session, line, &mut pump, tale)).await?;
+        (source, grant, how) = match found {
             Some((source, grant, how)) => (source, grant, Some(how)),
             None if job.bound.is_some_and(|bound| bound <= Instant::now()) => {
                 let late = late(Due::OutOfTime);

@@ -71,10 +71,11 @@ pub async fn exchange(wires: &Wires, request: &Request<'_>) -> Result<(Source, I
     let mut cause = "no address".to_owned();
     while let Some(peer) = ahead.take() {
         ahead = peers.next();
-        let left = connect.saturating_sub(began.elapsed());
+        let now = Instant::now();
+        let left = connect.saturating_sub(now.saturating_duration_since(began));
         // One address that swallows packets must leave time for the next.
         let share = if ahead.is_some() { left / 2 } else { left };
-        let (mut way, reused) = match connected(wires, &peer, share).await {
+        let (mut way, reused) = match connected(wires, &peer, share, now).await {
             Ok(connected) => connected,
             Err(error) => {
                 cause = error;
@@ -90,7 +91,8 @@ pub async fn exchange(wires: &Wires, request: &Request<'_>) -> Result<(Source, I
                 Err(failure) if failure.stale && !repeated => {
                     repeated = true;
                     // Those that are still kept may have died with this one.
-                    way = match opened(wires, &peer, request.left(request.connect)).await {
+                    let left = request.left(request.connect);
+                    way = match Box::pin(opened(wires, &peer, left)).await {
                         Ok((way, _)) => way,
                         Err(error) => return Err(unreachable(&error)),
                     };
@@ -109,10 +111,12 @@ async fn connected(
     wires: &Wires,
     peer: &Arc<KnownPeer>,
     within: Duration,
+    now: Instant,
 ) -> Result<(Way, bool), String> {
-    match wires.idle.take(peer.reuse_hash(), Instant::now()) {
+    match wires.idle.take(peer.reuse_hash(), now) {
         Some(stream) => Ok((Way::One(Box::new(Connection::new(stream))), true)),
-        None => opened(wires, peer, within).await,
+        // Seldom, and large: it does not have its place in every request.
+        None => Box::pin(opened(wires, peer, within)).await,
     }
 }
 
@@ -235,7 +239,7 @@ async fn send(way: &mut Way, request: &Request<'_>) -> Result<(), Unsent> {
             let head = head.map_err(|error| Unsent::Head(trouble(&error)))?;
             let sent = session.write_request_header(head).await;
             sent.map_err(|error| Unsent::Head(trouble(&error)))?;
-            let sent = send_body(session, request).await;
+            let sent = Box::pin(send_body(session, request)).await;
             sent.map_err(|_| Unsent::Body)
         }
     }

@@ -230,9 +230,8 @@ impl Source {
             }
             Way::Two(session) => {
                 let connector = &wires.connector;
-                connector
-                    .release_http_session(*session, &*self.peer, Some(IDLE))
-                    .await;
+                let released = connector.release_http_session(*session, &*self.peer, Some(IDLE));
+                Box::pin(released).await;
             }
         }
     }

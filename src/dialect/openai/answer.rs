@@ -2,10 +2,11 @@
 
 use crate::body::cursor::is_blank;
 use crate::config::snapshot::Endpoint;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// No content and a bare stop, or nothing at all: the provider took the request and gave nothing.
 /// Only chats and completions have content to miss; elsewhere only a body without a byte is empty.
@@ -22,9 +23,10 @@ pub fn is_empty(endpoint: Endpoint, body: &[u8]) -> bool {
 /// Whether a content that is not empty can be seen without parsing: so it is with most answers. In
 /// text of the answer itself the quotes would be escaped.
 fn speaks(body: &[u8]) -> bool {
-    const CONTENT: &[u8] = b"\"content\":";
-    memmem::find(body, CONTENT)
-        .and_then(|at| body.get(at + CONTENT.len()..))
+    static CONTENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"content\":"));
+    CONTENT
+        .find(body)
+        .and_then(|at| body.get(at + CONTENT.needle().len()..))
         .is_some_and(
             |value| matches!(value.trim_ascii_start(), [b'"', first, ..] if *first != b'"'),
         )

@@ -7,10 +7,11 @@ use crate::dialect::retry_after::retry_after;
 use crate::error::Reason;
 use crate::failover::{Kind, Meaning};
 use http::HeaderMap;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 #[cfg(test)]
@@ -79,8 +80,9 @@ fn status_of(kind: Kind) -> u16 {
 /// parsed at all, and of the others only the top level is looked at.
 pub fn error_inside(body: &[u8]) -> bool {
     // Inside a JSON string these would stand as `\"error\"`, so text cannot be taken for a key.
-    const TELLING: [&[u8]; 4] = [b"\"error\"", b"\"base_resp\"", b"\"code\"", b"\"__type\""];
-    if !TELLING.iter().any(|key| memmem::find(body, key).is_some()) {
+    static TELLING: LazyLock<[Finder<'static>; 4]> =
+        LazyLock::new(|| ["\"error\"", "\"base_resp\"", "\"code\"", "\"__type\""].map(Finder::new));
+    if !TELLING.iter().any(|key| key.find(body).is_some()) {
         return false;
     }
     // Gemini wraps its errors in a list.

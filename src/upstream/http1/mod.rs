@@ -16,8 +16,11 @@ use head::Keeps;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::time::timeout;
+use std::future::poll_fn;
 use std::io::IoSlice;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -115,8 +118,8 @@ impl Connection {
                 .collect();
             self.write(&mut slices, &patience).await?;
         }
-        let flushed = timeout(patience(), self.stream.flush()).await;
-        flushed.map_err(|_| Lost::Late)?.map_err(|e| self.gone(&e))
+        let flushed = within(&patience, self.stream.flush()).await?;
+        flushed.map_err(|error| self.gone(&error))
     }
 
     async fn write(
@@ -125,12 +128,15 @@ impl Connection {
         patience: &impl Fn() -> Duration,
     ) -> Result<(), Lost> {
         while !slices.is_empty() {
-            let writing = self.stream.write_vectored(slices);
-            match timeout(patience(), writing).await {
-                Err(_) => return Err(Lost::Late),
-                Ok(Ok(0)) => return Err(self.gone(&"it takes no more")),
-                Ok(Ok(written)) => IoSlice::advance_slices(&mut slices, written),
-                Ok(Err(error)) => return Err(self.gone(&error)),
+            let written = match &*slices {
+                // One piece alone costs the kernel less.
+                [only] => within(patience, self.stream.write(only)).await?,
+                several => within(patience, self.stream.write_vectored(several)).await?,
+            };
+            match written {
+                Ok(0) => return Err(self.gone(&"it takes no more")),
+                Ok(written) => IoSlice::advance_slices(&mut slices, written),
+                Err(error) => return Err(self.gone(&error)),
             }
         }
         Ok(())
@@ -272,5 +278,18 @@ impl Connection {
             heard: self.heard,
             cause: cause.to_string(),
         }
+    }
+}
+
+/// Most work is done at once: only what has to wait looks at the clock.
+async fn within<T>(
+    patience: &impl Fn() -> Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, Lost> {
+    let mut work = pin!(work);
+    let at_once = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    match at_once {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => timeout(patience(), work).await.map_err(|_| Lost::Late),
     }
 }
