@@ -69,7 +69,7 @@ pub async fn exchange(wires: &Wires, request: &Request<'_>) -> Result<(Source, I
     let mut ahead = peers.next();
     let mut repeated = false;
     let mut cause = "no address".to_owned();
-    while let Some(peer) = ahead.take() {
+    'addresses: while let Some(peer) = ahead.take() {
         ahead = peers.next();
         let now = Instant::now();
         let left = connect.saturating_sub(now.saturating_duration_since(began));
@@ -94,7 +94,11 @@ pub async fn exchange(wires: &Wires, request: &Request<'_>) -> Result<(Source, I
                     let left = request.left(request.connect);
                     way = match Box::pin(opened(wires, &peer, left)).await {
                         Ok((way, _)) => way,
-                        Err(error) => return Err(unreachable(&error)),
+                        // So may all that was there: there are other addresses.
+                        Err(error) => {
+                            cause = error;
+                            continue 'addresses;
+                        }
                     };
                 }
                 Err(failure) => {
@@ -185,17 +189,13 @@ async fn converse(way: &mut Way, request: &Request<'_>, reused: bool) -> Result<
     let mut whole = true;
     match send(way, request).await {
         Ok(()) => {}
-        Err(Unsent::Head(trouble)) => return Err(failed(trouble, false)),
+        Err(Unsent::Hopeless(trouble)) => return Err(failed(trouble, false)),
         Err(Unsent::Body) => whole = false,
     }
     let sent = Instant::now();
     // A provider may refuse a body it has not read: its answer may be there although the
     // connection broke, or stands still, under our writing.
-    let wait = if whole {
-        request.left(request.head)
-    } else {
-        ERROR_WAIT
-    };
+    let wait = request.left(if whole { request.head } else { ERROR_WAIT });
     match timeout(wait, answer(way)).await {
         Ok(Ok(head)) => Ok(Said { sent, whole, head }),
         Ok(Err(trouble)) => Err(failed(trouble, whole)),
@@ -218,7 +218,8 @@ struct Trouble {
 
 /// How far a request came.
 enum Unsent {
-    Head(Trouble),
+    /// No answer will come.
+    Hopeless(Trouble),
     /// The provider has some of it, and may answer all the same.
     Body,
 }
@@ -227,18 +228,23 @@ async fn send(way: &mut Way, request: &Request<'_>) -> Result<(), Unsent> {
     match way {
         Way::One(connection) => {
             let Some(head) = request.outline.text(request.body.len()) else {
-                return Err(Unsent::Head(malformed("a request that cannot be written")));
+                return Err(Unsent::Hopeless(malformed(
+                    "a request that cannot be written",
+                )));
             };
             let patience = || request.left(request.write);
             let sent = connection.send(head, &request.body, patience).await;
-            sent.map_err(|_| Unsent::Body)
+            sent.map_err(|error| match error {
+                Lost::Malformed(why) => Unsent::Hopeless(malformed(why)),
+                Lost::Late | Lost::Gone { .. } => Unsent::Body,
+            })
         }
         Way::Two(session) => {
             session.set_write_timeout(Some(request.left(request.write)));
             let head = request.outline.head(request.body.len());
-            let head = head.map_err(|error| Unsent::Head(trouble(&error)))?;
+            let head = head.map_err(|error| Unsent::Hopeless(trouble(&error)))?;
             let sent = session.write_request_header(head).await;
-            sent.map_err(|error| Unsent::Head(trouble(&error)))?;
+            sent.map_err(|error| Unsent::Hopeless(trouble(&error)))?;
             let sent = Box::pin(send_body(session, request)).await;
             sent.map_err(|_| Unsent::Body)
         }

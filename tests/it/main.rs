@@ -93,5 +93,6 @@ mod traces;
 mod typed_events;
 mod under_load;
 mod upgrade;
+mod upstream_http1;
 mod upstream_tls;
 mod usage;

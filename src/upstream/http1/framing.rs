@@ -209,6 +209,9 @@ impl State {
                 seen: seen + 1,
                 column,
             },
+            (State::Trailer { .. }, b'\n') => {
+                return Err(Malformed("a trailer that ends in a bare line feed"));
+            }
             (State::Trailer { seen, column }, _) => State::Trailer {
                 seen: seen + 1,
                 column: column + 1,
@@ -309,6 +312,8 @@ mod tests {
             "3\rabc",
             "11112222333344445\r\n",
             "0\r\nX-A: b\rX",
+            "0\r\nX-A: b\n\n",
+            "0\r\n\n",
             &long,
             &trailer,
         ] {

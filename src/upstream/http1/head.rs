@@ -79,8 +79,9 @@ pub fn take(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
 }
 
 fn value(raw: &Bytes, span: std::ops::Range<usize>) -> Result<HeaderValue, Malformed> {
-    let malformed = |_| Malformed("a header whose value is none");
-    let bytes = raw.get(span.clone()).unwrap_or_default();
+    const MALFORMED: Malformed = Malformed("a header whose value is none");
+    let malformed = |_| MALFORMED;
+    let bytes = raw.get(span.clone()).ok_or(MALFORMED)?;
     if memchr::memchr2(b'\r', b'\n', bytes).is_none() {
         return HeaderValue::from_maybe_shared(raw.slice(span)).map_err(malformed);
     }

@@ -2,11 +2,13 @@
 
 use pingora::protocols::Stream;
 use std::collections::HashMap;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Instant;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::task::coop::unconstrained;
 
 /// Kept by what makes them alike; of those, the one that was used last is the first to be used.
 #[derive(Debug)]
@@ -110,9 +112,12 @@ impl Kept {
 /// kernel, unless the kernel had something to say.
 fn is_open(stream: &mut Stream) -> bool {
     let mut byte = [0];
-    let mut context = Context::from_waker(Waker::noop());
-    Pin::new(stream)
-        .poll_read(&mut context, &mut ReadBuf::new(&mut byte))
+    let mut byte = ReadBuf::new(&mut byte);
+    let look = poll_fn(|context| Pin::new(&mut *stream).poll_read(context, &mut byte));
+    // A task that has done its share of work is told to wait, whatever it asks: that is not what
+    // is to be known here.
+    pin!(unconstrained(look))
+        .poll(&mut Context::from_waker(Waker::noop()))
         .is_pending()
 }
 
@@ -189,6 +194,20 @@ mod tests {
         assert_eq!(idle.kept().count, 1);
         assert_eq!(idle.kept().shelves.len(), 1);
         assert_eq!(id(&idle.take(1, now).unwrap()), number);
+    }
+
+    #[tokio::test]
+    async fn one_sweep_is_enough_however_many_were_closed() {
+        let idle = Idle::new(400);
+        let now = Instant::now();
+        for _ in 0..300 {
+            let (stream, other) = pair().await;
+            idle.put(1, stream, now, now + SECOND);
+            drop(other);
+        }
+        settled().await;
+        idle.sweep(now);
+        assert_eq!(idle.kept().count, 0);
     }
 
     #[tokio::test]

@@ -6,31 +6,26 @@
 mod framing;
 mod head;
 mod idle;
+mod send;
 
 pub use idle::Idle;
 
-use crate::body::splice::Pieces;
 use bytes::{Buf, Bytes, BytesMut};
 use framing::{Decoder, Framing, Malformed};
 use head::Keeps;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::time::timeout;
-use std::future::poll_fn;
-use std::io::IoSlice;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
-/// A request up to this size is copied into one piece and leaves in one write.
-const JOINED: usize = 16 * 1024;
-/// The same where slices cannot be written together, as with TLS.
-const JOINED_ANYWAY: usize = 64 * 1024;
 /// What a connection that waits for a slow answer holds; one that is in a hurry gets more.
 const SMALLEST_READ: usize = 4 * 1024;
 const LARGEST_READ: usize = 64 * 1024;
+/// Pieces to keep share a buffer until it has less room than this: many small ones must not hold
+/// a large one each.
+const SHARED_ROOM: usize = 16 * 1024;
 
 /// Why there is no more.
 #[derive(Debug)]
@@ -95,72 +90,31 @@ impl Connection {
         self.patience = patience;
     }
 
-    /// Sends a request. The connection may take this long over each piece of it.
-    pub async fn send(
-        &mut self,
-        mut head: BytesMut,
-        body: &Pieces,
-        patience: impl Fn() -> Duration,
-    ) -> Result<(), Lost> {
-        let vectored = self.stream.is_write_vectored();
-        let most = if vectored { JOINED } else { JOINED_ANYWAY };
-        if body.len() <= most {
-            head.reserve(body.len());
-            for piece in body.iter() {
-                head.extend_from_slice(piece);
-            }
-            self.write(&mut [IoSlice::new(&head)], &patience).await?;
-        } else {
-            let pieces = body.iter().map(|piece| &**piece);
-            let mut slices: Vec<IoSlice<'_>> = std::iter::once(&*head)
-                .chain(pieces)
-                .map(IoSlice::new)
-                .collect();
-            self.write(&mut slices, &patience).await?;
-        }
-        let flushed = within(&patience, self.stream.flush()).await?;
-        flushed.map_err(|error| self.gone(&error))
-    }
-
-    async fn write(
-        &mut self,
-        mut slices: &mut [IoSlice<'_>],
-        patience: &impl Fn() -> Duration,
-    ) -> Result<(), Lost> {
-        while !slices.is_empty() {
-            let written = match &*slices {
-                // One piece alone costs the kernel less.
-                [only] => within(patience, self.stream.write(only)).await?,
-                several => within(patience, self.stream.write_vectored(several)).await?,
-            };
-            match written {
-                Ok(0) => return Err(self.gone(&"it takes no more")),
-                Ok(written) => IoSlice::advance_slices(&mut slices, written),
-                Err(error) => return Err(self.gone(&error)),
+    /// Waits for the head of the answer, past those that say only that there will be one.
+    pub async fn answer(&mut self) -> Result<(), Lost> {
+        while !self.take_head()? {
+            if self.fill(self.appetite).await? == 0 {
+                return Err(self.gone(&"closed before an answer"));
             }
         }
         Ok(())
     }
 
-    /// Waits for the head of the answer, past those that say only that there will be one.
-    pub async fn answer(&mut self) -> Result<(), Lost> {
-        loop {
-            while let Some(head) = head::take(&mut self.buffer)? {
-                if head.response.status == 101 {
-                    return Err(Lost::Malformed("it switched protocols without being asked"));
-                }
-                if head.response.status.is_informational() {
-                    continue;
-                }
+    /// Whether the head of the answer is among what has come.
+    fn take_head(&mut self) -> Result<bool, Malformed> {
+        while self.head.is_none()
+            && let Some(head) = head::take(&mut self.buffer)?
+        {
+            if head.response.status == 101 {
+                return Err(Malformed("it switched protocols without being asked"));
+            }
+            if !head.response.status.is_informational() {
                 self.body = Decoder::new(head.framing);
                 self.keeps = head.keeps;
                 self.head = Some(Arc::new(head.response));
-                return Ok(());
-            }
-            if self.fill(self.appetite).await? == 0 {
-                return Err(self.gone(&"closed before an answer"));
             }
         }
+        Ok(self.head.is_some())
     }
 
     /// The next bytes of the body, lent; None at its end. Safe to abandon while it waits.
@@ -197,7 +151,13 @@ impl Connection {
             if self.body.is_over() {
                 return Ok(None);
             }
-            self.fill_body(LARGEST_READ).await?;
+            let room = self.buffer.capacity() - self.buffer.len();
+            let wanted = if room < SHARED_ROOM {
+                LARGEST_READ
+            } else {
+                room
+            };
+            self.fill_body(wanted).await?;
         }
     }
 
@@ -278,18 +238,5 @@ impl Connection {
             heard: self.heard,
             cause: cause.to_string(),
         }
-    }
-}
-
-/// Most work is done at once: only what has to wait looks at the clock.
-async fn within<T>(
-    patience: &impl Fn() -> Duration,
-    work: impl Future<Output = T>,
-) -> Result<T, Lost> {
-    let mut work = pin!(work);
-    let at_once = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-    match at_once {
-        Poll::Ready(done) => Ok(done),
-        Poll::Pending => timeout(patience(), work).await.map_err(|_| Lost::Late),
     }
 }
