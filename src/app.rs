@@ -11,7 +11,7 @@ use crate::jobs::port::Port;
 use crate::jobs::reload::{First, Reloader};
 use crate::jobs::stage::Stage;
 use crate::jobs::traces::Teller;
-use crate::jobs::upgrade::{self, Inherited, Table};
+use crate::jobs::upgrade::{self, Sockets, Table};
 use crate::limits::buffers::Buffers;
 use crate::limits::retry_budget::{self, RetryBudget};
 use crate::measure::{Measures, configured};
@@ -38,6 +38,7 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 use std::collections::HashSet;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{IntoRawFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,7 +73,7 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
         shown,
     } = start.loaded;
     let access = Destination::open(&snapshot.log.access)?;
-    let Claimed { inherited, taken } = claim_ports(&snapshot.server, start.upgrade)?;
+    let Claimed { sockets, taken } = claim_ports(&snapshot.server, start.upgrade)?;
     let metrics = Metrics::new().map_err(|error| format!("cannot set up metrics: {error}"))?;
     let (traces, told) = Traces::new(metrics.traces_dropped.clone());
     let shared = share(snapshot, Arc::new(metrics), access, traces)?;
@@ -101,7 +102,7 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
     pingora.add_service(Port {
         service: data,
         closed: stage.data_closed(),
-        inherited: Arc::clone(&inherited),
+        sockets: Arc::clone(&sockets),
         table: table.clone(),
     });
     let first = First {
@@ -123,7 +124,7 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
         pingora.add_service(Port {
             service,
             closed: stage.admin_closed(),
-            inherited,
+            sockets,
             table: table.clone(),
         });
     }
@@ -212,15 +213,15 @@ fn keep(settings: Option<&Keep>, metrics: &Metrics) -> Result<Option<Store>, Str
         .map_err(|error| format!("cannot start the store: {error}"))
 }
 
-/// What this process may listen on.
+/// What this process listens on.
 struct Claimed {
-    inherited: Inherited,
-    /// Of those that it cannot.
+    sockets: Sockets,
+    /// Addresses where it cannot.
     taken: Vec<SocketAddr>,
 }
 
 /// The sockets that a running gateway hands over, when this one is its successor. All other
-/// addresses must be free.
+/// addresses must be free, and are taken at once.
 fn claim_ports(settings: &Settings, upgrade: bool) -> Result<Claimed, String> {
     let data = settings.listen.iter().map(|listen| listen.address);
     let admin = settings.admin.iter().map(|admin| admin.address);
@@ -237,30 +238,40 @@ fn claim_ports(settings: &Settings, upgrade: bool) -> Result<Claimed, String> {
     let inherited = if upgrade {
         upgrade::inherit(settings, &named)?
     } else {
-        Inherited::default()
+        Vec::new()
     };
+    let mut sockets = inherited.clone();
     let mut taken = Vec::new();
     for address in addresses {
         let shown = address.to_string();
         if inherited.iter().any(|(known, _)| *known == shown) {
             continue;
         }
-        match check_free(address) {
+        match listen(address) {
             // Whoever handed the others over is on its way out: without us nobody would serve them.
             Err(error) if !inherited.is_empty() => {
                 eprintln!("{error}; serving on the others");
                 taken.push(address);
             }
-            checked => checked?,
+            listening => sockets.push((shown, listening?)),
         }
     }
-    Ok(Claimed { inherited, taken })
+    Ok(Claimed {
+        sockets: Arc::new(sockets),
+        taken,
+    })
 }
 
-/// Pingora would end the process with a panic: this ends it with a sentence.
-fn check_free(address: SocketAddr) -> Result<(), String> {
-    TcpListener::bind(address)
-        .map(drop)
+/// A socket for Pingora, which would wait for an address that is in use and end with a panic: this
+/// ends the process with a sentence. It listens from here to the end, so that nobody else comes to
+/// sit at the address and no caller meets a socket that is about to close.
+fn listen(address: SocketAddr) -> Result<RawFd, String> {
+    let listener = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener
+        .map(IntoRawFd::into_raw_fd)
         .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 

@@ -1,6 +1,6 @@
 //! A port with an end of its own. Pingora would close all of them at the same moment.
 
-use crate::jobs::upgrade::{Inherited, Table};
+use crate::jobs::upgrade::{Sockets, Table};
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
 use pingora::server::{ListenFds, ShutdownWatch};
@@ -10,8 +10,8 @@ pub struct Port<A> {
     pub service: Service<A>,
     /// True once it is to close.
     pub closed: ShutdownWatch,
-    /// Sockets that were taken over, this port's among them.
-    pub inherited: Inherited,
+    /// Sockets that listen already, this port's among them.
+    pub sockets: Sockets,
     /// Where all sockets are known, for a successor.
     pub table: Table,
 }
@@ -20,21 +20,21 @@ pub struct Port<A> {
 impl<A: ServerApp + Send + Sync + 'static> pingora::services::Service for Port<A> {
     async fn start_service(
         &mut self,
-        sockets: Option<ListenFds>,
+        known: Option<ListenFds>,
         _shutdown: ShutdownWatch,
         listeners_per_fd: usize,
     ) {
-        if let Some(sockets) = &sockets {
+        if let Some(known) = &known {
             let addresses = self.service.listen_addresses().unwrap_or_default();
-            for (address, socket) in self.inherited.iter() {
+            for (address, socket) in self.sockets.iter() {
                 if addresses.contains(address) {
-                    sockets.lock().add(address.clone(), *socket);
+                    known.lock().add(address.clone(), *socket);
                 }
             }
-            self.table.set(sockets);
+            self.table.set(known);
         }
         self.service
-            .start_service(sockets, self.closed.clone(), listeners_per_fd)
+            .start_service(known, self.closed.clone(), listeners_per_fd)
             .await;
     }
 

@@ -16,7 +16,7 @@ const WAIT: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Addresses, each with its socket.
-pub type Inherited = Arc<Vec<(String, RawFd)>>;
+pub type Sockets = Arc<Vec<(String, RawFd)>>;
 
 /// The sockets of this process, known once the first port has started.
 #[derive(Clone, Default)]
@@ -30,7 +30,10 @@ impl Table {
 }
 
 /// Takes over the sockets of the process that runs; those for none of `addresses` are closed.
-pub fn inherit(server: &Server, addresses: &HashSet<String>) -> Result<Inherited, String> {
+pub fn inherit(
+    server: &Server,
+    addresses: &HashSet<String>,
+) -> Result<Vec<(String, RawFd)>, String> {
     let path = path(server);
     make_room(&path)?;
     let mut sockets = Fds::new();
@@ -43,7 +46,7 @@ pub fn inherit(server: &Server, addresses: &HashSet<String>) -> Result<Inherited
     })?;
     sockets.close_unclaimed(addresses);
     let (addresses, sockets) = sockets.serialize();
-    Ok(Arc::new(addresses.into_iter().zip(sockets).collect()))
+    Ok(addresses.into_iter().zip(sockets).collect())
 }
 
 /// Gives the sockets to a successor, as soon as there is one. Blocks for as long as that takes.

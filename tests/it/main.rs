@@ -79,6 +79,7 @@ mod sixteen;
 mod slow_clients;
 mod soak;
 mod spread;
+mod starting;
 mod sticky;
 mod store;
 mod store_faults;

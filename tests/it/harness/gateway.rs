@@ -4,14 +4,14 @@ use super::client::{Reply, Request};
 use super::config::Config;
 use super::{Value, ms, until};
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// The binary under test; `OVERSPILL_BIN` names another one.
 pub fn binary() -> PathBuf {
@@ -334,16 +334,19 @@ fn collect(mut from: impl Read + Send + 'static, said: Arc<Mutex<Vec<u8>>>) -> J
     })
 }
 
-/// An address nobody listens at. Below the range the system gives to outgoing connections, so that
-/// none of those takes it before the gateway does.
+/// An address nobody listens at, not even this for a moment. Below the range the system gives to
+/// outgoing connections, so that none of those takes it before the gateway does.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = (std::process::id() % 97) as u16 * 113;
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = 20_000 + (offset + step) % 12_000;
-        if let Ok(socket) = TcpListener::bind(("127.0.0.1", port)) {
-            return socket.local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        if socket.bind(address).is_ok() {
+            return address;
         }
     }
 }
