@@ -34,6 +34,11 @@ enum State {
         value: u64,
         digits: usize,
     },
+    /// Behind a chunk's length, where only white space may come before an extension.
+    Blank {
+        value: u64,
+        line: usize,
+    },
     /// Between a chunk's length and the end of its line.
     Extension {
         value: u64,
@@ -178,8 +183,17 @@ impl State {
                 return Err(Malformed("a chunk without a length"));
             }
             (State::Size { value, .. }, b'\r') => State::SizeEnd(value),
-            (State::Size { value, .. }, b';' | b' ' | b'\t') => State::Extension { value, line: 0 },
-            (State::Size { .. }, _) => return Err(Malformed("a chunk whose length is no number")),
+            (State::Size { value, .. }, b' ' | b'\t') => State::Blank { value, line: 0 },
+            (State::Size { value, .. }, b';') => State::Extension { value, line: 0 },
+            (State::Blank { value, line }, b' ' | b'\t') if line < LONGEST_LINE => State::Blank {
+                value,
+                line: line + 1,
+            },
+            (State::Blank { value, line }, b';') => State::Extension { value, line },
+            (State::Blank { value, .. }, b'\r') => State::SizeEnd(value),
+            (State::Size { .. } | State::Blank { .. }, _) => {
+                return Err(Malformed("a chunk whose length is no number"));
+            }
             (State::Extension { value, .. }, b'\r') => State::SizeEnd(value),
             (State::Extension { .. }, b'\n') => {
                 return Err(Malformed("a chunk's length that ends in a bare line feed"));
@@ -294,11 +308,16 @@ mod tests {
         assert_eq!(whole(Framing::Chunked, "0\r\n\r\n"), is("", "", true));
         assert_eq!(whole(Framing::Chunked, "3\r\nab"), is("ab", "", false));
         assert_eq!(whole(Framing::Chunked, "1 \r\na\r\n"), is("a", "", false));
+        assert_eq!(
+            whole(Framing::Chunked, "1 \t;x\r\na\r\n"),
+            is("a", "", false)
+        );
     }
 
     #[test]
     fn what_is_no_chunk_is_said_to_be_none() {
         let long = format!("1;{}", "x".repeat(LONGEST_LINE + 1));
+        let blank = format!("1{}", " ".repeat(LONGEST_LINE + 2));
         let trailer = format!("0\r\n{}", "x".repeat(LONGEST_TRAILER + 1));
         for wire in [
             "",
@@ -309,6 +328,9 @@ mod tests {
             "3\r\nabcd\r\n",
             "3\r\nabc\n",
             "3;x\nabc",
+            "3 3\r\nabc\r\n",
+            "3 \nabc\r\n",
+            &blank,
             "3\rabc",
             "11112222333344445\r\n",
             "0\r\nX-A: b\rX",

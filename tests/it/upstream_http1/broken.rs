@@ -76,6 +76,7 @@ fn cases() -> Vec<(String, bool, &'static str)> {
         "zz\r\n",
         "-2d\r\nSAID\r\n0\r\n\r\n",
         "0x2d\r\nSAID\r\n0\r\n\r\n",
+        "2d 2d\r\nSAID\r\n0\r\n\r\n",
         "2d\nSAID\r\n0\r\n\r\n",
         "2d;x\nSAID\r\n0\r\n\r\n",
         "2d\rSAID\r\n0\r\n\r\n",
