@@ -1,17 +1,21 @@
 //! What it costs to meter: reading what a provider says was used, and settling a request, once all
 //! of it is known. To be held against the CPU time of whole requests, which `load` measures.
 
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, criterion_group, criterion_main};
+use overspill::config::snapshot::AccessTo;
 use overspill::dialect::usage::Told;
 use overspill::measure::Measures;
 use overspill::pricing::Micros;
 use overspill::proxy::measured;
 use overspill::store::record::Record;
+use overspill::telemetry::access::{AccessLog, Destination, Shape};
 use overspill::telemetry::metrics::Metrics;
 use overspill::telemetry::tale::Attempt;
+use prometheus::IntCounter;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const USAGE: &[u8] = br#"{"prompt_tokens":1117,"completion_tokens":46,"total_tokens":1163,"prompt_tokens_details":{"cached_tokens":1024},"completion_tokens_details":{"reasoning_tokens":12,"audio_tokens":0}}"#;
 
@@ -49,11 +53,8 @@ fn record(first_token: Option<Duration>) -> Record {
     }
 }
 
-fn benches(criterion: &mut Criterion) {
-    criterion.bench_function("metering/read what was used", |bencher| {
-        bencher.iter(|| read().usage());
-    });
-
+/// All that is counted of a request in memory, and each part of it alone.
+fn counting(criterion: &mut Criterion<CpuTime>) {
     let Ok(metrics) = Metrics::new() else {
         return;
     };
@@ -61,20 +62,140 @@ fn benches(criterion: &mut Criterion) {
     let measures = Measures::new(start);
     measures.follow([("siliconflow".into(), "acme/chat".into())]);
     for (name, first_token) in [
-        ("metering/settle an answer", None),
-        ("metering/settle a stream", Some(Duration::from_millis(300))),
+        ("an answer", None),
+        ("a stream", Some(Duration::from_millis(300))),
     ] {
         let record = record(first_token);
         let mut at = start;
-        criterion.bench_function(name, |bencher| {
+        let mut tick = || {
+            at += Duration::from_micros(1);
+            at
+        };
+        criterion.bench_function(&format!("metering/settle {name}"), |bencher| {
             bencher.iter(|| {
-                at += Duration::from_micros(1);
                 metrics.count(black_box(&record));
-                measured::feed(&measures, black_box(&record), at);
+                measured::feed(&measures, black_box(&record), tick());
             });
+        });
+        criterion.bench_function(&format!("metering/counters of {name}"), |bencher| {
+            bencher.iter(|| metrics.count(black_box(&record)));
+        });
+        criterion.bench_function(&format!("metering/sample of {name}"), |bencher| {
+            bencher.iter(|| measured::feed(&measures, black_box(&record), tick()));
         });
     }
 }
 
-criterion_group!(all, benches);
+/// So many lines fit into any queue of the log.
+const AT_ONCE: u64 = 1000;
+
+/// The CPU time of a line in a file: of the request that leaves it and of the thread that writes
+/// it together, with making and dropping the record.
+fn lines(criterion: &mut Criterion<CpuTime>) {
+    let path = std::env::temp_dir().join(format!("overspill-lines-{}", std::process::id()));
+    let dropped = IntCounter::new("dropped", "dropped").ok();
+    let to = Destination::open(&AccessTo::File(path.clone())).ok();
+    let (Some(dropped), Some(to)) = (dropped, to) else {
+        return;
+    };
+    let Ok(log) = AccessLog::start(Shape::Json, to, dropped.clone()) else {
+        return;
+    };
+    criterion.bench_function("metering/line of an answer", |bencher| {
+        bencher.iter_custom(|count| {
+            let before = CpuTime::now();
+            let mut left = count;
+            while left > 0 {
+                let now = left.min(AT_ONCE);
+                for _ in 0..now {
+                    log.write(&Arc::new(told_of(None)));
+                }
+                left -= now;
+                // Longer than the writer rests.
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            CpuTime::now().saturating_sub(before)
+        });
+    });
+    criterion.bench_function("metering/a record without a line", |bencher| {
+        bencher.iter(|| Arc::new(black_box(told_of(None))));
+    });
+    assert_eq!(dropped.get(), 0, "a line that was dropped was not measured");
+    // What is left lies in the system's folder for temporary files.
+    let _ = std::fs::remove_file(path);
+}
+
+/// With what a line has to say besides.
+fn told_of(first_token: Option<Duration>) -> Record {
+    Record {
+        began: SystemTime::now(),
+        request_id: "f3b1c8d02a7e4965b0c4d7e8f9a1b2c3".to_owned(),
+        method: "POST".to_owned(),
+        asked: Some("acme/chat".to_owned()),
+        served: Some("acme/chat".to_owned()),
+        duration: Duration::from_millis(352),
+        first_byte: Some(Duration::from_millis(351)),
+        bytes_in: 4096,
+        bytes_out: 1500,
+        ..record(first_token)
+    }
+}
+
+/// What all threads of this process took of a core. Whoever else is at work on the machine hardly
+/// shows in it.
+struct CpuTime;
+
+impl CpuTime {
+    fn now() -> Duration {
+        let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+        let of_thread = |thread: std::io::Result<std::fs::DirEntry>| {
+            let told = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            told.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        Duration::from_nanos(threads.filter_map(of_thread).sum())
+    }
+}
+
+impl Measurement for CpuTime {
+    type Intermediate = Duration;
+    type Value = Duration;
+
+    fn start(&self) -> Duration {
+        CpuTime::now()
+    }
+
+    fn end(&self, before: Duration) -> Duration {
+        CpuTime::now().saturating_sub(before)
+    }
+
+    fn add(&self, one: &Duration, other: &Duration) -> Duration {
+        *one + *other
+    }
+
+    fn zero(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn to_f64(&self, time: &Duration) -> f64 {
+        time.as_nanos() as f64
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        WallTime.formatter()
+    }
+}
+
+fn benches(criterion: &mut Criterion<CpuTime>) {
+    criterion.bench_function("metering/read what was used", |bencher| {
+        bencher.iter(|| read().usage());
+    });
+    counting(criterion);
+    lines(criterion);
+}
+
+criterion_group! {
+    name = all;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = benches
+}
 criterion_main!(all);
