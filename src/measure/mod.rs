@@ -4,6 +4,7 @@
 //! as a table that never changes: routing reads that one, and never a sample.
 
 pub mod configured;
+pub mod quick;
 pub mod ring;
 pub mod sample;
 pub mod series;

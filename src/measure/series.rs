@@ -5,7 +5,6 @@ use crate::measure::sample::{Answer, Sample};
 use crate::routing::figures::{Figures, Seen, Spreads};
 use crate::routing::metric::Window;
 use crate::routing::sticky;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A window's numbers are made again once so large a part of its samples is another, or so large
@@ -15,11 +14,16 @@ const PART: u32 = 60;
 
 #[derive(Debug)]
 pub struct Series {
-    /// In the order of `Window::ALL`.
-    windows: [Mutex<Rings>; 3],
-    fed: AtomicU64,
+    kept: Mutex<Kept>,
     /// Taken only by those who make the numbers, one at a time.
     made: Mutex<Made>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    fed: u64,
+    /// In the order of `Window::ALL`.
+    windows: [Rings; 3],
 }
 
 #[derive(Debug)]
@@ -49,23 +53,23 @@ struct Held {
 impl Series {
     pub fn new() -> Series {
         Series {
-            windows: Window::ALL.map(|window| {
-                Mutex::new(Rings {
+            kept: Mutex::new(Kept {
+                fed: 0,
+                windows: Window::ALL.map(|window| Rings {
                     answers: Ring::new(window.length()),
                     failures: Ring::new(window.length()),
-                })
+                }),
             }),
-            fed: AtomicU64::new(0),
             made: Mutex::default(),
         }
     }
 
     pub fn feed(&self, now: Moment, sample: Sample) {
-        let turn = self.fed.fetch_add(1, Ordering::Relaxed);
+        let Kept { fed, windows } = &mut *lock(&self.kept);
         // As good as drawn: nobody chooses when to come by it.
-        let drawn = sticky::hash(&turn.to_le_bytes());
-        for window in &self.windows {
-            let mut rings = lock(window);
+        let drawn = sticky::hash(&fed.to_le_bytes());
+        *fed = fed.wrapping_add(1);
+        for rings in windows {
             match sample {
                 Sample::Answered(answer) => rings.answers.push(now, answer, drawn),
                 Sample::Failed => rings.failures.push(now, (), drawn),
@@ -88,11 +92,15 @@ impl Series {
         } = &mut *made;
         let mut fresh: Option<Figures> = None;
         let before = at.iter_mut().zip(levels);
-        for ((window, rings), (at, levels)) in
-            Window::ALL.into_iter().zip(&self.windows).zip(before)
-        {
+        for ((place, window), (at, levels)) in Window::ALL.into_iter().enumerate().zip(before) {
             let is_late = now.saturating_sub(*at) >= nanos(window.length() / PART);
-            let Some(held) = lock(rings).held(now, all || is_late, *levels) else {
+            // Given back between two windows: those who feed wait for one of them at most.
+            let held = {
+                let mut kept = lock(&self.kept);
+                let rings = kept.windows.get_mut(place);
+                rings.and_then(|rings| rings.held(now, all || is_late, *levels))
+            };
+            let Some(held) = held else {
                 continue;
             };
             *at = now;

@@ -209,11 +209,8 @@ fn note(call: &mut Call, status: Option<u16>, reason: Option<Reason>) {
         return;
     };
     if let Some(reason) = reason {
-        call.shared
-            .metrics
-            .attempts
-            .with_label_values(&[route, provider, reason.label()])
-            .inc();
+        let metrics = &call.shared.metrics;
+        metrics.attempted(route, provider, reason.label());
     }
     let took = call.started.elapsed();
     call.tale.attempts.push(Attempt {

@@ -37,11 +37,7 @@ fn record(call: &mut Call, now: Instant) -> Record {
     {
         let route = tale.route.as_deref().unwrap_or("");
         let end = tale.reason.map_or("ok", Reason::label);
-        call.shared
-            .metrics
-            .attempts
-            .with_label_values(&[route, &*last.provider, end])
-            .inc();
+        call.shared.metrics.attempted(route, &last.provider, end);
         last.reason = tale.reason;
         // When the last of a whole answer came is known, unless nobody looked at what came.
         if tale.reason.is_some() || call.passthrough.is_some() {

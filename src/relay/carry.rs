@@ -142,11 +142,8 @@ pub async fn carry(
             attempt.lasted = now
                 .saturating_duration_since(job.started)
                 .saturating_sub(attempt.began);
-            means
-                .metrics
-                .attempts
-                .with_label_values(&[&*job.route.name, &*attempt.provider, reason.label()])
-                .inc();
+            let metrics = &means.metrics;
+            metrics.attempted(&job.route.name, &attempt.provider, reason.label());
         }
         let mut search = Search {
             means,

@@ -369,10 +369,7 @@ pub struct Came {
 pub fn note(metrics: &Metrics, job: &Job<'_>, step: &Step<'_>, tale: &mut Tale, came: Came) {
     let provider = &step.candidate.target.provider.name;
     if let Some(reason) = came.reason {
-        metrics
-            .attempts
-            .with_label_values(&[&*job.route.name, provider, reason.label()])
-            .inc();
+        metrics.attempted(&job.route.name, provider, reason.label());
     }
     tale.attempts.push(Attempt {
         provider: Arc::clone(provider),

@@ -12,6 +12,7 @@ use crate::config::snapshot::{Endpoint, Snapshot};
 use crate::store::meters::Meters;
 use crate::store::record::Record;
 use crate::telemetry::metrics::by_key::ByKey;
+use crate::telemetry::metrics::cells::Cells;
 use crate::telemetry::metrics::gen_ai::GenAi;
 use crate::telemetry::metrics::names::Names;
 use crate::telemetry::metrics::price_caps::PriceCaps;
@@ -30,8 +31,8 @@ pub const REFUSED: &str = "refused";
 
 pub struct Metrics {
     registry: Registry,
-    pub requests: IntCounterVec,
-    pub attempts: IntCounterVec,
+    requests: IntCounterVec,
+    attempts: IntCounterVec,
     pub spills: IntCounterVec,
     pub excluded: IntCounterVec,
     pub maybe_billed_twice: IntCounter,
@@ -54,6 +55,8 @@ pub struct Metrics {
     pub price_caps: PriceCaps,
     gen_ai: GenAi,
     by_key: ByKey,
+    of_requests: Cells<4, IntCounter>,
+    of_attempts: Cells<3, IntCounter>,
     /// Held by one scrape at a time: gauges are begun anew for each.
     scraped: Mutex<Tidy>,
 }
@@ -187,6 +190,8 @@ impl Metrics {
             price_caps: PriceCaps::register(&registry)?,
             gen_ai: GenAi::register(&registry)?,
             by_key: ByKey::register(&registry)?,
+            of_requests: Cells::default(),
+            of_attempts: Cells::default(),
             scraped: Mutex::default(),
             registry,
         };
@@ -231,14 +236,14 @@ impl Metrics {
 
     /// One request, once all of it is known.
     pub fn count(&self, record: &Record) {
-        self.requests
-            .with_label_values(&[
-                record.route.as_deref().unwrap_or(""),
-                record.label.as_deref().unwrap_or(""),
-                record.provider.as_deref().unwrap_or(""),
-                record.end(),
-            ])
-            .inc();
+        let labels = [
+            record.route.as_deref().unwrap_or(""),
+            record.label.as_deref().unwrap_or(""),
+            record.provider.as_deref().unwrap_or(""),
+            record.end(),
+        ];
+        let series = || self.requests.with_label_values(&labels);
+        self.of_requests.with(&labels, series, IntCounter::inc);
         // Zero: nobody came to measure it.
         if !record.overhead.is_zero() {
             self.overhead.observe(record.overhead.as_secs_f64());
@@ -248,9 +253,16 @@ impl Metrics {
             // What is streamed through unread asks for no model that is known.
             if !attempt.model.is_empty() {
                 self.gen_ai.attempt(endpoint, attempt);
-                self.by_key.attempt(record.key.as_ref(), attempt);
+                self.by_key.attempt(record.key.as_deref(), attempt);
             }
         }
+    }
+
+    /// One attempt, as soon as it is known how it ended.
+    pub fn attempted(&self, route: &str, provider: &str, end: &str) {
+        let labels = [route, provider, end];
+        let series = || self.attempts.with_label_values(&labels);
+        self.of_attempts.with(&labels, series, IntCounter::inc);
     }
 
     /// The exposition format. `measure` sets what is not counted but looked at.
@@ -278,6 +290,8 @@ impl Metrics {
         ] {
             names.sweep(family);
         }
+        self.of_requests.forget();
+        self.of_attempts.forget();
         self.price_caps.sweep(names);
         self.gen_ai.sweep(names);
         self.by_key.sweep(names);

@@ -6,7 +6,7 @@ use crate::telemetry::metrics::cells::Cells;
 use crate::telemetry::metrics::names::Names;
 use crate::telemetry::tale::Attempt;
 use prometheus::{Counter, CounterVec, IntCounter, IntCounterVec, Opts, Registry};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 pub struct ByKey {
     tokens: IntCounterVec,
@@ -15,15 +15,8 @@ pub struct ByKey {
     /// digits. What is billed stands in the log, exact.
     cost: CounterVec,
     unpriced: IntCounterVec,
-    meters: Cells<Spot, Meters>,
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Spot {
-    /// None: the data port is open.
-    key: Option<Arc<str>>,
-    provider: Arc<str>,
-    model: Arc<str>,
+    /// By key, provider and model. No key: the data port is open.
+    meters: Cells<3, Meters>,
 }
 
 #[derive(Debug, Default)]
@@ -73,21 +66,17 @@ impl ByKey {
         })
     }
 
-    pub fn attempt(&self, key: Option<&Arc<str>>, attempt: &Attempt) {
+    pub fn attempt(&self, key: Option<&str>, attempt: &Attempt) {
         let is_free = attempt.cost == Some(Micros::ZERO);
         if is_free && attempt.usage == Usage::default() && !attempt.estimated {
             return;
         }
-        let meters = self.meters.get(Spot {
-            key: key.cloned(),
-            provider: Arc::clone(&attempt.provider),
-            model: Arc::clone(&attempt.model),
-        });
-        let labels = [
-            key.map_or("", |key| &**key),
-            &*attempt.provider,
-            &*attempt.model,
-        ];
+        let labels = [key.unwrap_or(""), &*attempt.provider, &*attempt.model];
+        let count = |meters: &Meters| self.count(meters, labels, attempt);
+        self.meters.with(&labels, Meters::default, count);
+    }
+
+    fn count(&self, meters: &Meters, labels: [&str; 3], attempt: &Attempt) {
         let usage = &attempt.usage;
         for (cell, name, tokens) in [
             (&meters.input, "input", usage.input),
@@ -125,9 +114,6 @@ impl ByKey {
         names.sweep(&self.reckoned);
         names.sweep(&self.cost);
         names.sweep(&self.unpriced);
-        self.meters.retain(|spot| {
-            let key = spot.key.as_deref().unwrap_or("");
-            names.has_key(key) && names.serves(&spot.provider, &spot.model)
-        });
+        self.meters.forget();
     }
 }

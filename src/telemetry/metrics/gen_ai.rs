@@ -7,7 +7,7 @@ use crate::telemetry::metrics::cells::Cells;
 use crate::telemetry::metrics::names::Names;
 use crate::telemetry::tale::Attempt;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// The convention's own up to 81.92; the rest is for long reasoning.
 const DURATION: [f64; 18] = [
@@ -49,14 +49,8 @@ pub struct GenAi {
     tokens: HistogramVec,
     first_token: HistogramVec,
     each_token: HistogramVec,
-    meters: Cells<Spot, Meters>,
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Spot {
-    operation: &'static str,
-    provider: Arc<str>,
-    model: Arc<str>,
+    /// By operation, provider and model.
+    meters: Cells<3, Meters>,
 }
 
 /// The series of attempts that went well, each begun by what it first measures: not every endpoint
@@ -110,14 +104,14 @@ impl GenAi {
 
     /// One attempt, once all of it is known.
     pub fn attempt(&self, endpoint: Endpoint, attempt: &Attempt) {
-        let operation = operation(endpoint);
-        let meters = self.meters.get(Spot {
-            operation,
-            provider: Arc::clone(&attempt.provider),
-            model: Arc::clone(&attempt.model),
-        });
-        let model: &str = &attempt.model;
-        let labels = [operation, &*attempt.provider, model, model];
+        let spot = [operation(endpoint), &attempt.provider, &attempt.model];
+        let count = |meters: &Meters| self.count(meters, spot, attempt);
+        self.meters.with(&spot, Meters::default, count);
+    }
+
+    fn count(&self, meters: &Meters, spot: [&str; 3], attempt: &Attempt) {
+        let [operation, provider, model] = spot;
+        let labels = [operation, provider, model, model];
         let lasted = attempt.lasted.as_secs_f64();
         match attempt.reason {
             None => meters
@@ -181,8 +175,7 @@ impl GenAi {
         ] {
             names.sweep(family);
         }
-        self.meters
-            .retain(|spot| names.serves(&spot.provider, &spot.model));
+        self.meters.forget();
     }
 }
 
