@@ -31,6 +31,18 @@ impl Micros {
     pub fn plus(self, other: Micros) -> Micros {
         Micros(self.0.saturating_add(other.0))
     }
+
+    /// The same as it is displayed, for those who do so for every request.
+    pub fn write(self, to: &mut Vec<u8>) {
+        to.extend_from_slice(itoa::Buffer::new().format(self.0 / 1_000_000).as_bytes());
+        let mut rest = self.0 % 1_000_000;
+        let mut point_and_digits = *b".000000";
+        for digit in point_and_digits.iter_mut().skip(1).rev() {
+            *digit += u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+        }
+        to.extend_from_slice(&point_and_digits);
+    }
 }
 
 /// In dollars: `0.000123`.

@@ -11,15 +11,21 @@ use std::time::Instant;
 const LONGEST: usize = 1024;
 
 pub fn settle(call: &mut Call, now: Instant) {
-    let record = Arc::new(record(call, now));
-    call.shared.metrics.count(&record);
-    call.shared.metrics.price_caps.judge(&record, now);
-    measured::feed(&call.shared.measures, &record, now);
+    let record = record(call, now);
+    let shared = &call.shared;
+    shared.metrics.count(&record);
+    shared.metrics.price_caps.judge(&record, now);
+    measured::feed(&shared.measures, &record, now);
     if call.snapshot.log.level >= tracing::Level::INFO {
-        call.shared.access.write(&record);
+        shared.access.write(&record);
     }
-    call.shared.traces.write(&record);
-    if let Some(store) = &call.shared.store {
+    if shared.store.is_none() && !record.is_traced() {
+        return;
+    }
+    // From here on it is shared with others.
+    let record = Arc::new(record);
+    shared.traces.write(&record);
+    if let Some(store) = &shared.store {
         store.write(&record);
     }
 }

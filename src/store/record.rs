@@ -43,6 +43,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// It is to be told of as a trace.
+    pub fn is_traced(&self) -> bool {
+        self.context.is_some_and(|context| context.is_told())
+    }
+
     /// How it ended, as a label.
     pub fn end(&self) -> &'static str {
         self.reason.map_or("ok", Reason::label)

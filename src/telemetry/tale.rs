@@ -5,7 +5,6 @@ use crate::dialect::usage::Usage;
 use crate::error::Reason;
 use crate::pricing::{Micros, Total};
 use crate::telemetry::trace_context::TraceContext;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -114,24 +113,40 @@ impl Tale {
 
 /// `siliconflow;429;312ms, openrouter;200;845ms`
 pub fn trace(attempts: &[Attempt]) -> String {
-    let mut text = String::new();
+    const BESIDE_THE_NAME: usize = 32;
+    let length = attempts
+        .iter()
+        .map(|attempt| attempt.provider.len() + BESIDE_THE_NAME);
+    let mut text = String::with_capacity(length.sum());
+    let mut digits = itoa::Buffer::new();
     for attempt in attempts {
         if !text.is_empty() {
             text.push_str(", ");
         }
-        let _ = write!(text, "{};", attempt.provider);
-        let _ = match (attempt.status, attempt.reason) {
-            (Some(status), _) => write!(text, "{status}"),
-            (None, Some(reason)) => write!(text, "{reason}"),
-            (None, None) => write!(text, "-"),
-        };
-        let _ = write!(text, ";{}ms", attempt.took.as_millis());
+        text.push_str(&attempt.provider);
+        text.push(';');
+        text.push_str(match (attempt.status, attempt.reason) {
+            (Some(status), _) => digits.format(status),
+            (None, Some(reason)) => reason.label(),
+            (None, None) => "-",
+        });
+        text.push(';');
+        let took = u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX);
+        text.push_str(digits.format(took));
+        text.push_str("ms");
     }
     text
 }
 
 /// The tokens of all attempts together, and whether any of them are reckoned.
 pub fn usage(attempts: &[Attempt]) -> (Usage, bool) {
+    if let [only] = attempts {
+        let usage = Usage {
+            cost: None,
+            ..only.usage
+        };
+        return (usage, only.estimated);
+    }
     let sum = |part: fn(&Usage) -> Option<u64>| {
         let known = attempts.iter().filter_map(|attempt| part(&attempt.usage));
         known.reduce(u64::saturating_add)

@@ -38,8 +38,7 @@ impl Traces {
     }
 
     pub fn write(&self, record: &Arc<Record>) {
-        let is_told = record.context.is_some_and(|context| context.is_told());
-        if is_told && self.sender.try_send(Arc::clone(record)).is_err() {
+        if record.is_traced() && self.sender.try_send(Arc::clone(record)).is_err() {
             self.lost(1);
         }
     }
