@@ -3,6 +3,7 @@
 mod decimal;
 
 use crate::config::decode::text;
+use bytes::BufMut;
 use decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -33,15 +34,15 @@ impl Micros {
     }
 
     /// The same as it is displayed, for those who do so for every request.
-    pub fn write(self, to: &mut Vec<u8>) {
-        to.extend_from_slice(itoa::Buffer::new().format(self.0 / 1_000_000).as_bytes());
+    pub fn write(self, to: &mut impl BufMut) {
+        to.put_slice(itoa::Buffer::new().format(self.0 / 1_000_000).as_bytes());
         let mut rest = self.0 % 1_000_000;
         let mut point_and_digits = *b".000000";
         for digit in point_and_digits.iter_mut().skip(1).rev() {
             *digit += u8::try_from(rest % 10).unwrap_or_default();
             rest /= 10;
         }
-        to.extend_from_slice(&point_and_digits);
+        to.put_slice(&point_and_digits);
     }
 }
 

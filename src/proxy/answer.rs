@@ -46,7 +46,8 @@ pub async fn answer(
     let bound = timeout.map(|timeout| call.started + timeout);
     let shared = Arc::clone(&call.shared);
     let read = intake::read(session, coding, &snapshot.server, &shared.buffers, bound).await;
-    call.tale.waited += began.elapsed();
+    let now = Instant::now();
+    call.tale.waited += now.saturating_duration_since(began);
     let read = match read? {
         Ok(body) => understood(call, snapshot, endpoint, body),
         Err(failure) => Err(failure),
@@ -80,7 +81,6 @@ pub async fn answer(
         drawn: (rand::random(), rand::random()),
         takes_turn: !explains,
     };
-    let now = Instant::now();
     let board = Arc::clone(&call.board);
     board.observe(snapshot, |provider| shared.wires.book.is_well(provider));
     let decided = {

@@ -3,8 +3,8 @@
 use crate::config::snapshot::Endpoint;
 use crate::decide::MOST_NAMED;
 use crate::error::{Failure, Reason};
-use crate::telemetry::tale::{Attempt, Tale, cost, trace};
-use bytes::Bytes;
+use crate::telemetry::tale::{Attempt, Tale, cost, write_trace};
+use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::time::timeout;
@@ -30,33 +30,61 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every answer says about itself. Values that cannot stand in a header are left out.
 pub fn describe(head: &mut ResponseHeader, tale: &Tale) -> pingora::Result<()> {
-    insert_text(head, REQUEST_ID, &tale.request_id)?;
+    let mut said = Said {
+        head,
+        values: BytesMut::with_capacity(TYPICAL),
+    };
+    said.text(REQUEST_ID, &tale.request_id)?;
     if tale.attempts.is_empty() {
         return Ok(());
     }
     if let Some(provider) = &tale.provider {
-        insert_text(head, PROVIDER, provider)?;
+        said.text(PROVIDER, provider)?;
     }
     if let Some(served) = &tale.served {
-        insert_text(head, MODEL, served)?;
+        said.text(MODEL, served)?;
     }
     if let Some(other) = &tale.served_as {
-        insert_text(head, SERVED_AS, other)?;
+        said.text(SERVED_AS, other)?;
     }
-    head.insert_header(ATTEMPTS, HeaderValue::from(tale.attempts.len()))?;
-    insert_text(head, TRACE, &trace(&tale.attempts))?;
+    said.number(ATTEMPTS, tale.attempts.len() as u64)?;
+    said.written(TRACE, |value| write_trace(&tale.attempts, value))?;
     // Of a stream it is known only when the head is gone.
     if let Some(cost) = cost(&tale.attempts).whole() {
-        insert_text(head, COST, &cost.to_string())?;
+        said.written(COST, |value| cost.write(value))?;
     }
     let overhead = u64::try_from(tale.overhead.as_micros()).unwrap_or(u64::MAX);
-    head.insert_header(OVERHEAD, HeaderValue::from(overhead))
+    said.number(OVERHEAD, overhead)
 }
 
-fn insert_text(head: &mut ResponseHeader, name: HeaderName, text: &str) -> pingora::Result<()> {
-    match HeaderValue::from_str(text) {
-        Ok(value) => head.insert_header(name, value),
-        Err(_) => Ok(()),
+/// Of most answers, all that is said.
+const TYPICAL: usize = 256;
+
+/// The values stand one behind the other in one piece of memory, of which each header has a part.
+struct Said<'h> {
+    head: &'h mut ResponseHeader,
+    values: BytesMut,
+}
+
+impl Said<'_> {
+    fn written(
+        &mut self,
+        name: HeaderName,
+        write: impl FnOnce(&mut BytesMut),
+    ) -> pingora::Result<()> {
+        write(&mut self.values);
+        match HeaderValue::from_maybe_shared(self.values.split().freeze()) {
+            Ok(value) => self.head.insert_header(name, value),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn text(&mut self, name: HeaderName, text: &str) -> pingora::Result<()> {
+        self.written(name, |value| value.put_slice(text.as_bytes()))
+    }
+
+    fn number(&mut self, name: HeaderName, number: u64) -> pingora::Result<()> {
+        self.text(name, itoa::Buffer::new().format(number))
     }
 }
 

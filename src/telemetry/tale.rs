@@ -5,6 +5,7 @@ use crate::dialect::usage::Usage;
 use crate::error::Reason;
 use crate::pricing::{Micros, Total};
 use crate::telemetry::trace_context::TraceContext;
+use bytes::BufMut;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -112,30 +113,33 @@ impl Tale {
 }
 
 /// `siliconflow;429;312ms, openrouter;200;845ms`
-pub fn trace(attempts: &[Attempt]) -> String {
-    const BESIDE_THE_NAME: usize = 32;
-    let length = attempts
-        .iter()
-        .map(|attempt| attempt.provider.len() + BESIDE_THE_NAME);
-    let mut text = String::with_capacity(length.sum());
+pub fn write_trace(attempts: &[Attempt], to: &mut impl BufMut) {
     let mut digits = itoa::Buffer::new();
-    for attempt in attempts {
-        if !text.is_empty() {
-            text.push_str(", ");
+    for (number, attempt) in attempts.iter().enumerate() {
+        if number > 0 {
+            to.put_slice(b", ");
         }
-        text.push_str(&attempt.provider);
-        text.push(';');
-        text.push_str(match (attempt.status, attempt.reason) {
+        to.put_slice(attempt.provider.as_bytes());
+        to.put_slice(b";");
+        let came = match (attempt.status, attempt.reason) {
             (Some(status), _) => digits.format(status),
             (None, Some(reason)) => reason.label(),
             (None, None) => "-",
-        });
-        text.push(';');
+        };
+        to.put_slice(came.as_bytes());
+        to.put_slice(b";");
         let took = u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX);
-        text.push_str(digits.format(took));
-        text.push_str("ms");
+        to.put_slice(digits.format(took).as_bytes());
+        to.put_slice(b"ms");
     }
-    text
+}
+
+/// The same as text.
+pub fn trace(attempts: &[Attempt]) -> String {
+    let mut text = Vec::new();
+    write_trace(attempts, &mut text);
+    // Names are text, and all else is ASCII.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// The tokens of all attempts together, and whether any of them are reckoned.

@@ -127,6 +127,9 @@ proptest! {
         prop_assert_eq!(Amount::parse(&amount.to_string()), Ok(amount));
         let money = Micros(micros);
         prop_assert_eq!(Micros::of_dollars(&money.to_string()), Some(money));
+        let mut written = Vec::new();
+        money.write(&mut written);
+        prop_assert_eq!(String::from_utf8(written).unwrap(), money.to_string());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use crate::error::Reason;
 use crate::pricing::Micros;
 use crate::store::record::Record;
-use crate::telemetry::tale::{Attempt, trace};
+use crate::telemetry::tale::{Attempt, trace, write_trace};
 use std::borrow::Cow;
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
@@ -46,9 +46,7 @@ pub fn json(record: &Record, line: &mut Vec<u8>) {
     line.text(r#","reason":"#, record.end());
     line.text_if(r#","cause":"#, record.cause.as_deref());
     line.number(r#","attempts":"#, attempts.len() as u64);
-    if !attempts.is_empty() {
-        line.text(r#","trace":"#, &trace(attempts));
-    }
+    line.trace(attempts);
     line.reasons(attempts);
     line.number(r#","duration_ms":"#, millis(record.duration));
     line.number_if(r#","first_byte_ms":"#, record.first_byte.map(millis));
@@ -127,6 +125,19 @@ impl Members<'_> {
         self.0.push(b'"');
     }
 
+    fn trace(&mut self, attempts: &[Attempt]) {
+        const NAME: &str = r#","trace":"#;
+        if attempts.is_empty() {
+            return;
+        }
+        if attempts.iter().any(|attempt| !is_plain(&attempt.provider)) {
+            return self.text(NAME, &trace(attempts));
+        }
+        self.word(NAME, "\"");
+        write_trace(attempts, self.0);
+        self.0.push(b'"');
+    }
+
     fn shown(&mut self, name: &str, id: impl std::fmt::Display) {
         let _ = write!(self.0, "{name}\"{id}\"");
     }
@@ -134,7 +145,7 @@ impl Members<'_> {
     /// A number with all its six digits, which no floating point could promise.
     fn dollars(&mut self, name: &str, cost: Micros) {
         self.0.extend_from_slice(name.as_bytes());
-        cost.write(self.0);
+        cost.write(&mut *self.0);
     }
 
     /// What became of each attempt; of one alone `reason` says it.
@@ -379,6 +390,19 @@ mod tests {
             assert!(!line.contains('\u{2028}'), "{line:?}");
             assert_eq!(line.matches(&format!("{forged:?}")).count(), 5, "{line}");
         }
+    }
+
+    #[test]
+    fn a_provider_may_have_any_name() {
+        let attempt = |provider: &str| Attempt {
+            provider: provider.into(),
+            ..Attempt::default()
+        };
+        let record = Record {
+            attempts: vec![attempt("plain"), attempt("a \"b\" \\")],
+            ..Record::default()
+        };
+        assert_eq!(read(&record)["trace"], "plain;-;0ms, a \"b\" \\;-;0ms");
     }
 
     proptest! {
