@@ -3,6 +3,7 @@
 use crate::jobs::stage::Stage;
 use crate::jobs::upgrade::{self, Table};
 use crate::proxy::shared::Shared;
+use crate::telemetry::access;
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use std::sync::Arc;
@@ -99,6 +100,7 @@ impl Ending {
         if !self.shared.traces.finish(LAST_TRACES).await {
             tracing::warn!("stopping before all traces were told");
         }
+        tokio::time::sleep(access::WRITTEN_AFTER).await;
         match in_flight.get() {
             0 => tracing::info!("stopped"),
             cut => tracing::warn!("stopped: {cut} requests were cut, `server.drain` was over"),

@@ -20,9 +20,11 @@ pub enum Shape {
     Text,
 }
 
-/// How late a line may be. A writer that waits for the next line has to be woken by the request
-/// that brings it; one that rests costs the requests nothing.
-const REST: Duration = Duration::from_millis(5);
+/// How late a line may be, if there are not many. A writer that waits for the next line has to be
+/// woken by the request that brings it; one that rests costs the requests nothing.
+const REST: Duration = Duration::from_millis(25);
+/// Whatever was left here so long ago is written, unless the disk is slow.
+pub const WRITTEN_AFTER: Duration = Duration::from_millis(50);
 
 /// The request that is over makes its line itself: all that the line says is at hand, and is freed
 /// where it was made. Another thread would have to fetch it, and give it back.
@@ -48,7 +50,7 @@ impl AccessLog {
                     is_known: false,
                 };
                 let write = |lines: &[u8]| trouble.note(to.write(lines));
-                write_all(&lines, write, || std::thread::sleep(REST));
+                write_all(&lines, write, || lines.rest(REST));
             })?;
         Ok(AccessLog {
             shape,

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Written at once, and kept allocated.
-pub const BATCH: usize = 256 * 1024;
+pub const BATCH: usize = 128 * 1024;
 /// Room for so many bytes while the writer is busy.
 const MOST: usize = 8 * 1024 * 1024;
 
@@ -22,8 +23,17 @@ struct Lines {
     bytes: usize,
     /// An empty one, whose memory is used again.
     spare: Vec<u8>,
-    is_awaited: bool,
+    awaited: Awaited,
     is_closed: bool,
+}
+
+/// What the thread that writes is to be woken by, besides the end.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    #[default]
+    Nothing,
+    Line,
+    FullBatch,
 }
 
 impl Waiting {
@@ -42,9 +52,16 @@ impl Waiting {
                 lines.batches.push_back(batch);
             }
         }
-        let is_awaited = std::mem::take(&mut lines.is_awaited);
+        let is_awaited = match lines.awaited {
+            Awaited::Nothing => false,
+            Awaited::Line => true,
+            Awaited::FullBatch => lines.is_full(),
+        };
+        if is_awaited {
+            lines.awaited = Awaited::Nothing;
+        }
         drop(lines);
-        // To wake one takes a call of the system, awaited or not.
+        // To wake one takes a call of the system, whether anyone sleeps or not.
         if is_awaited {
             self.came.notify_one();
         }
@@ -64,10 +81,20 @@ impl Waiting {
             if lines.is_closed {
                 return None;
             }
-            lines.is_awaited = true;
+            lines.awaited = Awaited::Line;
             let woken = self.came.wait(lines);
             lines = woken.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// For so long, or until a batch is full, or the end.
+    pub fn rest(&self, time: Duration) {
+        let mut lines = self.lock();
+        lines.awaited = Awaited::FullBatch;
+        let is_early = |lines: &mut Lines| !lines.is_closed && !lines.is_full();
+        let rested = self.came.wait_timeout_while(lines, time, is_early);
+        let (mut lines, _) = rested.unwrap_or_else(PoisonError::into_inner);
+        lines.awaited = Awaited::Nothing;
     }
 
     /// What waits is still taken.
@@ -81,10 +108,19 @@ impl Waiting {
     }
 }
 
+impl Lines {
+    fn is_full(&self) -> bool {
+        self.batches
+            .front()
+            .is_some_and(|batch| batch.len() >= BATCH)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
+    use std::time::Instant;
 
     #[test]
     fn lines_come_out_in_the_order_they_went_in_and_none_is_torn() {
@@ -127,7 +163,7 @@ mod tests {
             }
             all
         });
-        let is_awaited = || waiting.lock().is_awaited;
+        let is_awaited = || waiting.lock().awaited == Awaited::Line;
         for line in [b"one\n", b"two\n"] {
             while !is_awaited() {
                 std::thread::yield_now();
@@ -139,6 +175,40 @@ mod tests {
         }
         waiting.close();
         assert_eq!(writer.join().unwrap(), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn a_rest_is_over_with_its_time_with_a_full_batch_or_at_the_end() {
+        const LONG: Duration = Duration::from_secs(60);
+        let waiting = Arc::new(Waiting::default());
+        let began = Instant::now();
+        waiting.rest(Duration::from_millis(1));
+        assert!(began.elapsed() >= Duration::from_millis(1));
+        let there = Arc::clone(&waiting);
+        let writer = std::thread::spawn(move || {
+            there.rest(LONG);
+            let mut lines = Vec::new();
+            let has_more = there.take(&mut lines);
+            there.rest(LONG);
+            (lines.len(), has_more)
+        });
+        let rests = || waiting.lock().awaited == Awaited::FullBatch;
+        let wait_until_it_rests = || {
+            while !rests() {
+                std::thread::yield_now();
+            }
+        };
+        wait_until_it_rests();
+        assert!(waiting.put(b"one\n"));
+        assert!(rests(), "one line is no reason to wake it");
+        assert!(waiting.put(&vec![b'x'; BATCH]));
+        while waiting.lock().bytes > 0 {
+            std::thread::yield_now();
+        }
+        wait_until_it_rests();
+        waiting.close();
+        assert_eq!(writer.join().unwrap(), (BATCH + 4, Some(false)));
+        assert!(began.elapsed() < LONG);
     }
 
     #[test]
