@@ -3,11 +3,11 @@
 use crate::admin::Admin;
 use crate::config::load::Loaded;
 use crate::config::snapshot::{Server as Settings, Snapshot, Store as Keep};
-use crate::health::board::Board;
 use crate::jobs::certificate::Certificate;
 use crate::jobs::drain::Ending;
 use crate::jobs::keeper::Keeper;
 use crate::jobs::port::Port;
+use crate::jobs::recall::Recaller;
 use crate::jobs::reload::{First, Reloader};
 use crate::jobs::stage::Stage;
 use crate::jobs::traces::Teller;
@@ -41,7 +41,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{IntoRawFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Connections kept to each provider, per core.
 const POOL: usize = 512;
@@ -130,6 +130,9 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
     }
     let keeper = Keeper {
         teller: Teller::new(Arc::clone(&shared), told),
+        recaller: Recaller {
+            shared: Arc::clone(&shared),
+        },
         checks: Checks::new(Arc::clone(&shared.wires.book)),
         stage: Arc::clone(&stage),
         reloader,
@@ -183,7 +186,7 @@ fn share(
         traces,
         store,
         retry_budget: RetryBudget::new(now, budget),
-        current: ArcSwap::from_pointee(Current::new(Arc::new(snapshot), &Board::default(), now)),
+        current: ArcSwap::from_pointee(Current::first(Arc::new(snapshot), now, SystemTime::now())),
     }))
 }
 

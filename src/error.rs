@@ -26,6 +26,7 @@ pub enum Reason {
     PolicyData,
     PolicyCapability,
     PolicyQuality,
+    PolicyBudget,
     ProviderUnreachable,
     ProviderReset,
     ProviderTimeout,
@@ -84,7 +85,7 @@ const fn late(label: &'static str) -> Facts {
 }
 
 impl Reason {
-    pub const ALL: [Reason; 41] = [
+    pub const ALL: [Reason; 42] = [
         Reason::CallerBadRequest,
         Reason::CallerBadJson,
         Reason::CallerBadModel,
@@ -105,6 +106,7 @@ impl Reason {
         Reason::PolicyData,
         Reason::PolicyCapability,
         Reason::PolicyQuality,
+        Reason::PolicyBudget,
         Reason::ProviderUnreachable,
         Reason::ProviderReset,
         Reason::ProviderTimeout,
@@ -194,6 +196,14 @@ impl Reason {
                 Some("unsupported_parameter"),
             ),
             Reason::PolicyQuality => policy("policy_quality", 503),
+            // OpenAI's word for it, but not its 429: whoever takes that for a matter of seconds
+            // would come back all month.
+            Reason::PolicyBudget => facts(
+                "policy_budget",
+                402,
+                "insufficient_quota",
+                Some("insufficient_quota"),
+            ),
             Reason::ProviderUnreachable => facts(
                 "provider_unreachable",
                 502,

@@ -51,6 +51,18 @@ pub fn weight(price: &Price, input: u64, output: u64) -> u128 {
     price.in_dollars.weigh(parts)
 }
 
+/// The most that so many tokens may cost: all of them of the dearest kind.
+pub fn most(price: &Price, input: u64, output: u64) -> Micros {
+    let dearer = |one: Amount, other: Option<Amount>| other.map_or(one, |other| one.max(other));
+    let parts = price_of(input.into(), dearer(price.input, price.cache_write))
+        .saturating_add(price_of(
+            output.into(),
+            dearer(price.output, price.reasoning),
+        ))
+        .saturating_add(price_of(TOKENS, price.request.unwrap_or_default()));
+    Micros::new(price.in_dollars.convert(parts, PARTS))
+}
+
 fn price_of(tokens: u128, amount: Amount) -> u128 {
     tokens.saturating_mul(u128::from(amount.billionths()))
 }

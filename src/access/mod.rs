@@ -59,6 +59,7 @@ mod tests {
             rules: Rules::default(),
             prefer: vec![],
             explain: false,
+            budget: None,
         };
         let digest: [u8; 32] = Sha256::digest(b"sk-right").into();
         Keys::Known(HashMap::from([(digest, Arc::new(key))]))

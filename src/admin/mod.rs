@@ -1,5 +1,6 @@
 //! The admin port: health, metrics and the configuration. Never on the data port.
 
+mod budgets;
 mod config;
 mod explain;
 mod kept;
@@ -20,7 +21,7 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 pub struct Admin {
     pub shared: Arc<Shared>,
@@ -37,7 +38,7 @@ impl ServeHttp for Admin {
         match path {
             "/health/live" | "/livez" | "/health/ready" | "/readyz" | "/metrics"
             | "/api/config" | "/api/targets" | "/api/measures" | "/api/explain" | "/api/usage"
-            | "/api/requests" | "/api/query_metric"
+            | "/api/requests" | "/api/query_metric" | "/api/budgets"
                 if !reads =>
             {
                 not_allowed("GET")
@@ -54,9 +55,16 @@ impl ServeHttp for Admin {
             "/api/config" => config::show(&self.reloader).await,
             "/api/reload" => config::reload(&self.reloader).await,
             "/api/targets" => self.targets(),
+            "/api/budgets" => {
+                let current = self.shared.current.load();
+                let list = budgets::list(&current.budgets, SystemTime::now());
+                json(StatusCode::OK, &list)
+            }
             "/api/explain" => {
                 let current = self.shared.current.load();
-                let Current { snapshot, board } = &**current;
+                let Current {
+                    snapshot, board, ..
+                } = &**current;
                 let measures = &self.shared.measures;
                 explain::show(head.uri.query(), |question| {
                     let table = measures.table();
@@ -106,6 +114,7 @@ impl Admin {
             metrics
                 .retries_left
                 .set(count(shared.retry_budget.left(now)));
+            metrics.budgets.measure(&current.budgets, SystemTime::now());
             targets::measure(metrics, &current.board, now);
         });
         answer(

@@ -28,10 +28,7 @@ impl Date {
 
     /// The day of this moment, UTC.
     pub fn of(moment: SystemTime) -> Date {
-        let seconds = moment
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        Date::after_epoch((seconds / 86_400).min(END_OF_9999))
+        Date::after_epoch(day_of(moment))
     }
 
     /// Lies more than a year before `today`.
@@ -64,6 +61,21 @@ impl Date {
             day: u8::try_from(days + 1).unwrap_or(1),
         }
     }
+}
+
+/// The number of a moment's day after 1970-01-01, UTC.
+pub fn day_of(moment: SystemTime) -> u64 {
+    let seconds = moment
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    (seconds / 86_400).min(END_OF_9999)
+}
+
+/// The first days of this day's month and of the month after it, as numbers likewise.
+pub fn month_around(day: u64) -> (u64, u64) {
+    let date = Date::after_epoch(day);
+    let first = day.saturating_sub(u64::from(date.day) - 1);
+    (first, first + u64::from(days_in(date.year, date.month)))
 }
 
 impl fmt::Display for Date {

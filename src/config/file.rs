@@ -3,6 +3,7 @@
 //! Everything is optional here, so that whatever is found wrong can be taken out and the rest still
 //! be read. What must be there is `validate`'s to say.
 
+mod budget;
 mod provider;
 mod rules;
 
@@ -13,6 +14,7 @@ use crate::config::units::{Percent, Size, Time, TimeRange};
 use crate::config::words::{Cause, Pause, SocketAddress};
 use serde::Deserialize;
 
+pub use crate::config::file::budget::Budget;
 pub use crate::config::file::provider::{
     Address, Auth, Breaker, Driver, Health, Limits, Model, Price, Provider, ProviderTls,
 };
@@ -259,6 +261,7 @@ pub struct Key {
     pub data: Option<Data>,
     pub quantizations: List<String>,
     pub explain: Option<bool>,
+    pub budget: Option<Budget>,
 }
 
 /// `auth: off`.

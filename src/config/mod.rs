@@ -9,6 +9,7 @@ pub mod load;
 pub mod metric;
 pub mod money;
 pub mod parse;
+pub mod period;
 pub mod place;
 pub mod problem;
 pub mod reference;

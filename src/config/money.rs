@@ -44,12 +44,56 @@ impl Micros {
         }
         to.put_slice(&point_and_digits);
     }
+
+    /// Nothing, where the other is more.
+    pub fn minus(self, other: Micros) -> Micros {
+        Micros(self.0.saturating_sub(other.0))
+    }
 }
 
 /// In dollars: `0.000123`.
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+/// An amount of a currency, in millionths of it: more than nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sum(u64);
+
+impl Sum {
+    const DIGITS: u32 = 6;
+    const MOST: u64 = 1_000_000_000_000_000;
+
+    pub fn parse(text: &str) -> Result<Sum, String> {
+        let positive = text.strip_prefix('-').unwrap_or(text);
+        let Some(decimal) = Decimal::parse(positive) else {
+            return Err("is not an amount such as `50` or `12.50`".to_owned());
+        };
+        match decimal.exact(Sum::DIGITS) {
+            Some(0) if !decimal.is_finer(Sum::DIGITS) => Err(
+                "would let nothing through; leave the budget out for no bound, \
+                     or take the key out"
+                    .to_owned(),
+            ),
+            Some(millionths @ ..=Sum::MOST) if positive == text => Ok(Sum(millionths)),
+            None if positive == text && decimal.is_finer(Sum::DIGITS) => {
+                Err("has more than six digits after the point".to_owned())
+            }
+            _ => Err("is not an amount between 0.000001 and 1000000000".to_owned()),
+        }
+    }
+
+    /// What it is worth at a rate to the dollar. Rounding never makes nothing of it.
+    pub fn in_dollars(self, rate: Rate) -> Micros {
+        Micros(rate.convert(u128::from(self.0), 1).max(1))
+    }
+}
+
+impl<'de> Deserialize<'de> for Sum {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, Sum::parse)
     }
 }
 

@@ -5,6 +5,8 @@ mod price;
 mod provider;
 mod rules;
 
+use crate::config::money::Micros;
+use crate::config::period::Period;
 use crate::config::secret::Secret;
 use crate::routing::balance::Schedule;
 use http::{HeaderName, HeaderValue};
@@ -492,6 +494,17 @@ pub enum Keys {
     Known(HashMap<[u8; 32], Arc<Key>>),
 }
 
+impl Keys {
+    /// In no order.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Key>> {
+        let known = match self {
+            Keys::Open => None,
+            Keys::Known(known) => Some(known.values()),
+        };
+        known.into_iter().flatten()
+    }
+}
+
 #[derive(Debug)]
 pub struct Key {
     pub name: Arc<str>,
@@ -502,6 +515,15 @@ pub struct Key {
     pub prefer: Vec<Arc<str>>,
     /// May ask why its calls go where they go.
     pub explain: bool,
+    /// None: it may spend whatever it spends.
+    pub budget: Option<Budget>,
+}
+
+/// What a key may spend in a window of the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    pub limit: Micros,
+    pub per: Period,
 }
 
 impl Key {

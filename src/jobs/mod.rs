@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod drain;
 pub mod keeper;
 pub mod port;
+pub mod recall;
 pub mod reload;
 pub mod stage;
 pub mod stamp;

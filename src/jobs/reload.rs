@@ -7,7 +7,7 @@ use crate::jobs::certificate::Certificate;
 use crate::jobs::stamp::Stamps;
 use crate::limits::retry_budget;
 use crate::measure::configured;
-use crate::proxy::shared::{Current, Shared};
+use crate::proxy::shared::Shared;
 use crate::telemetry::diagnostics::Level;
 use crate::telemetry::metrics::{REFUSED, TAKEN};
 use pingora::tls::sign::CertifiedKey;
@@ -155,7 +155,7 @@ impl Reloader {
         shared.measures.follow(configured::pairs(&snapshot));
         self.level.follow(&snapshot.log);
         let before = shared.current.load();
-        let current = Current::new(Arc::new(snapshot), &before.board, Instant::now());
+        let current = before.followed_by(Arc::new(snapshot), Instant::now(), SystemTime::now());
         shared.current.store(Arc::new(current));
 
         for warning in &warnings {

@@ -16,6 +16,7 @@ use crate::proxy::admit::{AskedCall, asked};
 use crate::proxy::context::Call;
 use crate::proxy::intake::{self, Body};
 use crate::proxy::reply;
+use crate::proxy::spend::{self, Spent};
 use crate::relay::Means;
 use crate::relay::prepare::Wish;
 use crate::relay::run::{self, Job};
@@ -117,6 +118,14 @@ pub async fn answer(
     if plan.steps.is_empty() {
         let failure = decide::refusal(&plan, route, Some(endpoint));
         return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
+    }
+    if let Err(Spent {
+        failure,
+        retry_after,
+    }) = spend::reserve(call, &plan.steps, tokens)
+    {
+        let endpoint = Some(endpoint);
+        return reply::fail(session, failure, endpoint, retry_after, &mut call.tale).await;
     }
     let head = session.downstream_session.req_header();
     let query = head.uri.query().map(str::to_owned);

@@ -3,6 +3,7 @@
 use crate::config::snapshot::{Key, Provider, Route, Snapshot};
 use crate::health::board::Board;
 use crate::health::grant::Grant;
+use crate::limits::budget::Reservation;
 use crate::proxy::settle;
 use crate::proxy::shared::Shared;
 use crate::telemetry::tale::Tale;
@@ -26,6 +27,8 @@ pub struct Call {
     pub path: String,
     pub tale: Tale,
     pub passthrough: Option<Passthrough>,
+    /// What it may cost, where its key has a budget.
+    pub reservation: Option<Reservation>,
     settled: bool,
 }
 
@@ -61,6 +64,7 @@ impl Call {
                 ..Tale::default()
             },
             passthrough: None,
+            reservation: None,
             settled: false,
         }
     }

@@ -12,3 +12,4 @@ pub mod reply;
 pub mod service;
 pub mod settle;
 pub mod shared;
+mod spend;

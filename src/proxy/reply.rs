@@ -26,6 +26,7 @@ pub const ATTEMPTS: HeaderName = HeaderName::from_static("x-overspill-attempts")
 pub const TRACE: HeaderName = HeaderName::from_static("x-overspill-trace");
 pub const COST: HeaderName = HeaderName::from_static("x-overspill-cost");
 pub const OVERHEAD: HeaderName = HeaderName::from_static("x-overspill-overhead-us");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every answer says about itself. Values that cannot stand in a header are left out.
@@ -226,10 +227,29 @@ pub async fn fail(
     if failure.reason == Reason::PolicyKey {
         head.insert_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))?;
     }
+    if failure.reason == Reason::PolicyBudget {
+        advise_on_budget(&mut head, retry_after)?;
+    }
     advise_retry(&mut head, retry_after)?;
     describe(&mut head, tale)?;
     tale.cause = failure.cause;
     send(session, head, body, tale).await
+}
+
+/// The vendors' SDKs do as this header says, whatever the status. A budget that is used up is not
+/// worth another try; one that others have reserved is, when they have ended.
+fn advise_on_budget(
+    head: &mut ResponseHeader,
+    retry_after: Option<Duration>,
+) -> pingora::Result<()> {
+    let Some(wait) = retry_after else {
+        return head.insert_header(SHOULD_RETRY, HeaderValue::from_static("false"));
+    };
+    head.insert_header(SHOULD_RETRY, HeaderValue::from_static("true"))?;
+    head.insert_header(
+        header::RETRY_AFTER,
+        HeaderValue::from(wait.as_secs().max(1)),
+    )
 }
 
 /// Every 429 and 503 says when to come back.
@@ -300,6 +320,7 @@ fn attempt(attempt: &Attempt) -> Value {
 fn anthropic_kind(reason: Reason) -> &'static str {
     match reason.status() {
         401 => "authentication_error",
+        402 => "billing_error",
         403 => "permission_error",
         404 => "not_found_error",
         413 => "request_too_large",

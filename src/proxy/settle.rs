@@ -12,6 +12,9 @@ const LONGEST: usize = 1024;
 
 pub fn settle(call: &mut Call, now: Instant) {
     let record = record(call, now);
+    if let Some(reservation) = call.reservation.take() {
+        reservation.settle(record.cost().known);
+    }
     let shared = &call.shared;
     shared.metrics.count(&record);
     shared.metrics.price_caps.judge(&record, now);

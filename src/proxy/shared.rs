@@ -2,6 +2,7 @@
 
 use crate::config::snapshot::Snapshot;
 use crate::health::board::Board;
+use crate::limits::budget::Budgets;
 use crate::limits::buffers::Buffers;
 use crate::limits::retry_budget::RetryBudget;
 use crate::measure::Measures;
@@ -13,19 +14,38 @@ use crate::telemetry::traces::Traces;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// A configuration and the live state of what it names: always exchanged together.
 pub struct Current {
     pub snapshot: Arc<Snapshot>,
     pub board: Arc<Board>,
+    pub budgets: Arc<Budgets>,
 }
 
 impl Current {
-    /// What `before` knew of the same names stays known.
-    pub fn new(snapshot: Arc<Snapshot>, before: &Board, now: Instant) -> Current {
-        let board = Arc::new(Board::new(&snapshot, before, now));
-        Current { snapshot, board }
+    pub fn first(snapshot: Arc<Snapshot>, now: Instant, today: SystemTime) -> Current {
+        let (board, budgets) = (Board::default(), Budgets::default());
+        Current::beside(snapshot, &board, &budgets, now, today)
+    }
+
+    /// What this one knew of the same names stays known.
+    pub fn followed_by(&self, snapshot: Arc<Snapshot>, now: Instant, today: SystemTime) -> Current {
+        Current::beside(snapshot, &self.board, &self.budgets, now, today)
+    }
+
+    fn beside(
+        snapshot: Arc<Snapshot>,
+        board: &Board,
+        budgets: &Budgets,
+        now: Instant,
+        today: SystemTime,
+    ) -> Current {
+        Current {
+            board: Arc::new(Board::new(&snapshot, board, now)),
+            budgets: Arc::new(Budgets::new(&snapshot, budgets, today)),
+            snapshot,
+        }
     }
 }
 

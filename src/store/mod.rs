@@ -17,7 +17,7 @@ mod sqlite;
 pub mod sums;
 #[cfg(test)]
 mod tests;
-mod units;
+pub mod units;
 pub mod usage;
 mod writer;
 

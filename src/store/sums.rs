@@ -143,6 +143,13 @@ impl Sums {
         self.0.iter().map(|sum| Cell::from(*sum))
     }
 
+    /// What all of it cost, as far as that is known.
+    pub fn cost_micros(&self) -> i64 {
+        let mut named = self.named();
+        let cost = named.find(|(name, _)| *name == "cost_micros");
+        cost.map_or(0, |(_, cost)| cost)
+    }
+
     /// By name.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, i64)> {
         NAMES.into_iter().zip(self.0)

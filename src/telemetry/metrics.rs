@@ -1,6 +1,7 @@
 //! Prometheus counters. Every label value comes from the configuration or from a closed list,
 //! never from a caller; what leaves the configuration leaves these too.
 
+mod budgets;
 mod by_key;
 mod cells;
 mod gen_ai;
@@ -11,6 +12,7 @@ mod tidy;
 use crate::config::snapshot::{Endpoint, Snapshot};
 use crate::store::meters::Meters;
 use crate::store::record::Record;
+use crate::telemetry::metrics::budgets::Budgets;
 use crate::telemetry::metrics::by_key::ByKey;
 use crate::telemetry::metrics::cells::Cells;
 use crate::telemetry::metrics::gen_ai::GenAi;
@@ -53,6 +55,7 @@ pub struct Metrics {
     pub config_stale: IntGauge,
     pub config_loaded: IntGauge,
     pub price_caps: PriceCaps,
+    pub budgets: Budgets,
     gen_ai: GenAi,
     by_key: ByKey,
     of_requests: Cells<4, IntCounter>,
@@ -188,6 +191,7 @@ impl Metrics {
                 "When the configuration in force was read, in seconds since the epoch",
             )?,
             price_caps: PriceCaps::register(&registry)?,
+            budgets: Budgets::register(&registry)?,
             gen_ai: GenAi::register(&registry)?,
             by_key: ByKey::register(&registry)?,
             of_requests: Cells::default(),

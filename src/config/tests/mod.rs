@@ -1,4 +1,5 @@
 mod balance;
+mod budgets;
 mod examples;
 mod fuzz;
 mod grammar;

@@ -6,6 +6,7 @@ use crate::config::problem::Report;
 use crate::config::secret::Secret;
 use crate::config::shape::{List, elements};
 use crate::config::snapshot::{Key, Keys, Rules, Server};
+use crate::config::validate::budget::budget;
 use crate::config::validate::facts::quantizations;
 use crate::config::validate::names::{name, patterns};
 use crate::config::validate::rules::{self, Known};
@@ -48,6 +49,8 @@ pub fn keys(
         let models = patterns(report, &place.key("models"), &key.models);
         let rules = key_rules(report, &place, key, known);
         let prefer = rules::providers(report, &place.key("prefer"), &key.prefer, known.accounts);
+        let spend = key.budget.as_ref();
+        let budget = spend.and_then(|file| budget(report, &place.key("budget"), file, known));
         let Some((at, digest)) = digest(report, &place, key) else {
             continue;
         };
@@ -62,6 +65,7 @@ pub fn keys(
                     rules,
                     prefer,
                     explain: key.explain.unwrap_or(false),
+                    budget,
                 }));
             }
         }

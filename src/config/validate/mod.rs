@@ -7,6 +7,7 @@ mod access;
 mod auth;
 mod balance;
 mod breaker;
+mod budget;
 mod client_tls;
 mod currency;
 mod endpoint_url;
@@ -67,6 +68,7 @@ pub fn validate(file: File, report: &mut Report, context: Context<'_>) -> Snapsh
     let traces = traces::traces(report, &root.key("traces"), file.traces.as_ref());
     let store = store::store(report, &root.key("store"), file.store, context.directory);
     let routes = route::routes(report, file.routes, &defaults, known, &key_names);
+    budget::suspicious(report, &file.keys, &keys, &routes, store.as_ref());
     Snapshot {
         server,
         providers: accounts.into_ready(),
