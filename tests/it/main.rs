@@ -17,6 +17,7 @@ mod answers_back;
 mod balance;
 mod bodies;
 mod breaker;
+mod budgets;
 mod buffers;
 mod bytes_up;
 mod cancelled;
