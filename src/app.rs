@@ -7,7 +7,6 @@ use crate::jobs::certificate::Certificate;
 use crate::jobs::drain::Ending;
 use crate::jobs::keeper::Keeper;
 use crate::jobs::port::Port;
-use crate::jobs::recall::Recaller;
 use crate::jobs::reload::{First, Reloader};
 use crate::jobs::stage::Stage;
 use crate::jobs::traces::Teller;
@@ -130,9 +129,6 @@ pub fn serve(start: Start) -> Result<std::convert::Infallible, String> {
     }
     let keeper = Keeper {
         teller: Teller::new(Arc::clone(&shared), told),
-        recaller: Recaller {
-            shared: Arc::clone(&shared),
-        },
         checks: Checks::new(Arc::clone(&shared.wires.book)),
         stage: Arc::clone(&stage),
         reloader,

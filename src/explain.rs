@@ -6,7 +6,9 @@ use crate::decide::{self, Ask, Decision, decide};
 use crate::error::{Failure, Reason};
 use crate::health::board::Board;
 use crate::health::grant::bar;
+use crate::limits::budget::Standing;
 use crate::measure::table::Table;
+use crate::pricing::Micros;
 use crate::routing::filter::Needs;
 use crate::routing::preferences::Preferences;
 use crate::routing::rank;
@@ -55,12 +57,13 @@ pub struct Answer {
     pub text: String,
 }
 
-/// What would become of it now.
+/// What would become of it now. `standing`: of a key's budget, by its name.
 pub fn answer(
     question: &Question,
     snapshot: &Snapshot,
     board: &Board,
     table: &Table,
+    standing: impl FnOnce(&str) -> Option<Standing>,
     now: Instant,
 ) -> Result<Answer, Failure> {
     let refused = |message: String| Failure::new(Reason::CallerBadRequest, message);
@@ -101,6 +104,7 @@ pub fn answer(
     };
     let decision = decide(snapshot, board, table, &ask, |_| 0, now)?;
     let explained = explain(&decision, board, table, &ask, now);
+    let explained = explained.with_budget(key.and_then(|key| standing(&key.name)));
     Ok(Answer {
         json: explained.to_json(),
         text: explained.to_text(),
@@ -115,6 +119,9 @@ pub struct Explanation<'a> {
     /// In the order in which they would be tried.
     pub order: Vec<Tried<'a>>,
     pub excluded: Vec<LeftOut<'a>>,
+    /// Of the key, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// The same in words, a line each.
     pub words: Vec<String>,
 }
@@ -146,6 +153,14 @@ pub struct LeftOut<'a> {
     pub why: String,
     #[serde(flatten)]
     pub scores: Scores,
+}
+
+/// In micro-dollars.
+#[derive(Debug, Serialize)]
+pub struct Budget {
+    pub limit_micros: u64,
+    pub spent_micros: u64,
+    pub reserved_micros: u64,
 }
 
 /// What is known and measured, by which they are chosen. Unknown is null.
@@ -213,6 +228,7 @@ pub fn explain<'a>(
         balance,
         order,
         excluded,
+        budget: None,
         words,
     }
 }
@@ -260,6 +276,26 @@ fn words(order: &[Tried<'_>], excluded: &[LeftOut<'_>], route: &str, balance: &s
 }
 
 impl Explanation<'_> {
+    /// With what the key may still spend, if that is bounded.
+    pub fn with_budget(mut self, standing: Option<Standing>) -> Self {
+        let Some(standing) = standing else {
+            return self;
+        };
+        let (limit, spent, left) = (standing.limit, standing.spent, standing.left());
+        self.words.push(match left == Micros::ZERO {
+            true => format!(
+                "refused now whoever would serve it: of the key's {limit} dollars nothing is left"
+            ),
+            false => format!("of the key's {limit} dollars {spent} are spent and {left} left"),
+        });
+        self.budget = Some(Budget {
+            limit_micros: limit.get(),
+            spent_micros: spent.get(),
+            reserved_micros: standing.reserved.get(),
+        });
+        self
+    }
+
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }

@@ -63,12 +63,16 @@ impl ServeHttp for Admin {
             "/api/explain" => {
                 let current = self.shared.current.load();
                 let Current {
-                    snapshot, board, ..
+                    snapshot,
+                    board,
+                    budgets,
                 } = &**current;
                 let measures = &self.shared.measures;
                 explain::show(head.uri.query(), |question| {
                     let table = measures.table();
-                    crate::explain::answer(question, snapshot, board, &table, Instant::now())
+                    let standing = |key: &str| Some(budgets.of(key)?.standing(SystemTime::now()));
+                    let now = Instant::now();
+                    crate::explain::answer(question, snapshot, board, &table, standing, now)
                 })
             }
             "/api/measures" => {

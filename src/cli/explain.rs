@@ -23,7 +23,14 @@ pub fn run(file: &Path, question: &Question, json: bool) -> ExitCode {
     let board = Board::new(&snapshot, &Board::default(), now);
     let measures = Measures::new(now);
     measures.follow(configured::pairs(&snapshot));
-    match answer(question, &snapshot, &board, &measures.exact(now), now) {
+    match answer(
+        question,
+        &snapshot,
+        &board,
+        &measures.exact(now),
+        |_| None,
+        now,
+    ) {
         Ok(answer) => {
             let text = if json {
                 answer.json + "\n"

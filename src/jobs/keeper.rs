@@ -1,6 +1,6 @@
 //! Says when the gateway is ready, and from then on keeps its configuration up to date.
 
-use crate::jobs::recall::Recaller;
+use crate::jobs::recall;
 use crate::jobs::reload::{Reloader, Trigger};
 use crate::jobs::stage::Stage;
 use crate::jobs::stamp::Stamps;
@@ -38,15 +38,13 @@ pub struct Keeper {
     pub shared: Arc<Shared>,
     /// Of traces, likewise.
     pub teller: Teller,
-    /// Of what was spent, likewise.
-    pub recaller: Recaller,
 }
 
 #[async_trait]
 impl BackgroundService for Keeper {
     async fn start(&self, _shutdown: ShutdownWatch) {
         // Traces are told to the very end, however early that comes.
-        tokio::join!(self.keep(), self.teller.run(), self.recaller.run());
+        tokio::join!(self.keep(), self.teller.run(), recall::run(&self.shared));
     }
 }
 

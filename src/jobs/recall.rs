@@ -18,46 +18,41 @@ const LOOK: Duration = Duration::from_millis(250);
 /// A store that is only just being made does not answer the first questions.
 const EARLY: u32 = 10;
 
-pub struct Recaller {
-    pub shared: Arc<Shared>,
-}
-
 /// From when to when, and whose budgets want to know.
 type Asked = BTreeMap<(SystemTime, SystemTime), Vec<Arc<Account>>>;
 
-impl Recaller {
-    pub async fn run(&self) {
-        let Some(store) = &self.shared.store else {
-            return;
-        };
-        let mut in_vain = 0u32;
-        loop {
-            let budgets = Arc::clone(&self.shared.current.load().budgets);
-            for ((from, to), accounts) in unknown(&budgets) {
-                let spent = spent(store, from, to).await;
-                let now = SystemTime::now();
-                match spent {
-                    Ok(spent) => {
-                        in_vain = 0;
-                        for account in accounts {
-                            let spent = spent.get(&*account.key).copied();
-                            account.learn(now, from, spent.unwrap_or_default());
-                        }
-                    }
-                    Err(fault) => {
-                        in_vain = in_vain.saturating_add(1);
-                        if in_vain == EARLY {
-                            tracing::warn!(
-                                "what keys have spent of their budgets before cannot be read: \
-                                 {fault}; it counts when the store answers"
-                            );
-                        }
-                        accounts.iter().for_each(|account| account.not_learnt(now));
+/// As long as the gateway runs.
+pub async fn run(shared: &Shared) {
+    let Some(store) = &shared.store else {
+        return;
+    };
+    let mut in_vain = 0u32;
+    loop {
+        let budgets = Arc::clone(&shared.current.load().budgets);
+        for ((from, to), accounts) in unknown(&budgets) {
+            match spent(store, from, to).await {
+                Ok(spent) => {
+                    in_vain = 0;
+                    let now = SystemTime::now();
+                    for account in accounts {
+                        let spent = spent.get(&*account.key).copied();
+                        account.learn(now, from, spent.unwrap_or_default());
                     }
                 }
+                Err(fault) => {
+                    in_vain = in_vain.saturating_add(1);
+                    if in_vain == EARLY {
+                        tracing::warn!(
+                            "what keys have spent of their budgets before cannot be read: \
+                             {fault}; it counts when the store answers"
+                        );
+                    }
+                    let now = SystemTime::now();
+                    accounts.iter().for_each(|account| account.not_learnt(now));
+                }
             }
-            sleep(LOOK).await;
         }
+        sleep(LOOK).await;
     }
 }
 

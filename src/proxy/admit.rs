@@ -8,7 +8,6 @@ use crate::error::{Failure, Reason, shown};
 use crate::explain;
 use crate::proxy::context::Call;
 use crate::proxy::passthrough::Refused;
-use crate::proxy::spend::Spent;
 use crate::proxy::{answer, intake, models, passthrough, reply, spend};
 use crate::routing::table::{self, Asked, Known};
 use crate::telemetry::trace_context::TraceContext;
@@ -40,15 +39,6 @@ pub async fn admit(session: &mut Session, call: &mut Call) -> pingora::Result<bo
             reply::json(session, 200, body, &mut call.tale).await?;
         }
         Ok(Admitted::Stream(route)) => {
-            // What it costs is not read: it is held to what is spent.
-            if let Err(Spent {
-                failure,
-                retry_after,
-            }) = spend::reserve(call, &[], (0, 0))
-            {
-                reply::fail(session, failure, None, retry_after, &mut call.tale).await?;
-                return Ok(true);
-            }
             let sticky = answer::sticky_key(session, call, &route, b"");
             let key = call.key.clone();
             return match passthrough::choose(call, &route, key.as_deref(), sticky).await {
@@ -66,20 +56,7 @@ pub async fn admit(session: &mut Session, call: &mut Call) -> pingora::Result<bo
                 }
             };
         }
-        Ok(Admitted::Call(asked)) => {
-            let head = session.downstream_session.req_header();
-            if !explain::is_asked(&head.headers)
-                && let Err(Spent {
-                    failure,
-                    retry_after,
-                }) = spend::check(call)
-            {
-                let endpoint = Some(asked.endpoint);
-                reply::fail(session, failure, endpoint, retry_after, &mut call.tale).await?;
-                return Ok(true);
-            }
-            answer::answer(session, call, &snapshot, asked).await?;
-        }
+        Ok(Admitted::Call(asked)) => answer::answer(session, call, &snapshot, asked).await?,
         Err(refusal) => {
             let Refusal { failure, endpoint } = refusal;
             reply::fail(session, failure, endpoint, None, &mut call.tale).await?;
@@ -162,6 +139,11 @@ fn route_by_head(
     }
     let coding = intake::check_head(session, &snapshot.server).map_err(refuse)?;
     let timeout = callers_timeout(&head.headers).map_err(refuse)?;
+    if let Err(failure) = spend::check(call)
+        && !explain::is_asked(&head.headers)
+    {
+        return Err(refuse(failure));
+    }
     Ok(Admitted::Call(AskedCall {
         endpoint,
         coding,

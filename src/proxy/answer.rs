@@ -15,8 +15,8 @@ use crate::limits::buffers::Reservation;
 use crate::proxy::admit::{AskedCall, asked};
 use crate::proxy::context::Call;
 use crate::proxy::intake::{self, Body};
-use crate::proxy::reply;
-use crate::proxy::spend::{self, Spent};
+use crate::proxy::passthrough::Refused;
+use crate::proxy::{reply, spend};
 use crate::relay::Means;
 use crate::relay::prepare::Wish;
 use crate::relay::run::{self, Job};
@@ -91,7 +91,8 @@ pub async fn answer(
         if explains {
             let explained = explain::permitted(key.as_deref()).and_then(|()| {
                 let decision = decided?;
-                Ok(explain::explain(&decision, &board, &table, &ask, now).to_json())
+                let explained = explain::explain(&decision, &board, &table, &ask, now);
+                Ok(explained.with_budget(spend::standing(call)).to_json())
             });
             drop(table);
             return match explained {
@@ -119,7 +120,7 @@ pub async fn answer(
         let failure = decide::refusal(&plan, route, Some(endpoint));
         return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
     }
-    if let Err(Spent {
+    if let Err(Refused {
         failure,
         retry_after,
     }) = spend::reserve(call, &plan.steps, tokens)

@@ -12,7 +12,7 @@ use crate::health::grant::Grant;
 use crate::pricing::Micros;
 use crate::proxy::answer::note_excluded;
 use crate::proxy::context::{Call, Passthrough};
-use crate::proxy::reply;
+use crate::proxy::{reply, spend};
 use crate::relay::bars::Bars;
 use crate::relay::deliver;
 use crate::routing::filter::{Needs, Wants};
@@ -55,6 +55,8 @@ pub async fn choose(
         )
         .into());
     }
+    // What it costs is not read: it is held to what others have spent.
+    spend::reserve(call, &[], (0, 0))?;
     let (target, mut grant) = take_turn(call, route, key, sticky)?;
     let provider = Arc::clone(&target.provider);
     call.tale.provider = Some(Arc::clone(&provider.name));

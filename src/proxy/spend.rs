@@ -4,21 +4,16 @@
 use crate::config::date::Date;
 use crate::config::period::Period;
 use crate::error::{Failure, Reason};
-use crate::limits::budget::{Account, Refused};
+use crate::limits::budget::{self, Account, Standing};
 use crate::pricing::{self, Micros};
 use crate::proxy::context::Call;
+use crate::proxy::passthrough::Refused;
 use crate::routing::plan::Step;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// When calls under way end nobody knows. Soon is the usual answer.
 const SOON: Duration = Duration::from_secs(1);
-
-/// What its caller is told, and when another try is worth it, if it is at all.
-pub struct Spent {
-    pub failure: Failure,
-    pub retry_after: Option<Duration>,
-}
 
 /// The budget of the call's key, where it has one: the one in force, so that whoever holds an
 /// earlier configuration spends from the same.
@@ -28,23 +23,27 @@ fn account(call: &Call) -> Option<Arc<Account>> {
     current.budgets.of(&key.name).map(Arc::clone)
 }
 
-/// Whether anything is left at all.
-pub fn check(call: &Call) -> Result<(), Spent> {
-    match account(call) {
-        Some(account) => account.check(SystemTime::now()).map_err(spent),
-        None => Ok(()),
+pub fn standing(call: &Call) -> Option<Standing> {
+    Some(account(call)?.standing(SystemTime::now()))
+}
+
+/// Whether anything is left at all: of whom nothing is, no body is read.
+pub fn check(call: &Call) -> Result<(), Failure> {
+    match account(call).map(|account| account.check(SystemTime::now())) {
+        Some(Err(refused)) => Err(told(refused).failure),
+        _ => Ok(()),
     }
 }
 
 /// Room for the call at whoever of the plan is the dearest. `tokens`: what it may use, in and out.
 /// An unknown price reserves nothing.
-pub fn reserve(call: &mut Call, steps: &[Step<'_>], tokens: (u64, u64)) -> Result<(), Spent> {
+pub fn reserve(call: &mut Call, steps: &[Step<'_>], tokens: (u64, u64)) -> Result<(), Refused> {
     let Some(account) = account(call) else {
         return Ok(());
     };
     let most = steps.iter().filter_map(|step| most(step, tokens)).max();
     let reserved = account.reserve(SystemTime::now(), most.unwrap_or_default());
-    call.reservation = Some(reserved.map_err(spent)?);
+    call.reservation = Some(reserved.map_err(told)?);
     Ok(())
 }
 
@@ -59,8 +58,8 @@ fn most(step: &Step<'_>, (input, output): (u64, u64)) -> Option<Micros> {
     ))
 }
 
-fn spent(refused: Refused) -> Spent {
-    let Refused { key, per, standing } = refused;
+fn told(budget: budget::Refused) -> Refused {
+    let budget::Refused { key, per, standing } = budget;
     let (limit, spent, reserved) = (standing.limit, standing.spent, standing.reserved);
     let of = match per {
         Period::Total => format!("of {limit} dollars"),
@@ -71,7 +70,7 @@ fn spent(refused: Refused) -> Spent {
             "what is left of the budget of key `{key}` is reserved for its calls under way \
              ({spent} spent and {reserved} reserved {of}): try again when they have ended"
         );
-        return Spent {
+        return Refused {
             failure: Failure::new(Reason::PolicyBudget, message),
             retry_after: Some(SOON),
         };
@@ -81,7 +80,7 @@ fn spent(refused: Refused) -> Spent {
         None => "only the gateway's operator can give it more".to_owned(),
     };
     let message = format!("the budget of key `{key}` is used up ({spent} {of}): {next}");
-    Spent {
+    Refused {
         failure: Failure::new(Reason::PolicyBudget, message),
         retry_after: None,
     }

@@ -97,7 +97,21 @@ async fn a_budget_that_is_spent_ends_in_a_refusal_that_no_provider_hears_of() {
         .await
         .expect(200);
     let explained = mine(ASK).header("x-overspill-explain", "1");
-    gateway.ask(explained).await.expect(200);
+    let explained = gateway.ask(explained).await.expect(200).json();
+    let asked = gateway
+        .asked("/api/explain?model=acme/chat&key=mobile")
+        .await;
+    for told in [explained, asked] {
+        assert_eq!(told["budget"]["spent_micros"], 3 * COST, "{told}");
+        assert!(
+            told["words"].to_string().contains("nothing is left"),
+            "{told}"
+        );
+    }
+    let other = gateway
+        .asked("/api/explain?model=acme/chat&key=other")
+        .await;
+    assert_eq!(other.get("budget"), None);
     assert_eq!(one.count(), 4);
 
     let budget = stands(&gateway).await;

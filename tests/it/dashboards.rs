@@ -65,7 +65,7 @@ async fn series() -> BTreeMap<String, BTreeSet<String>> {
         .route("capped", "{ provider: dear }")
         .on_route("match", "{ models: [\"dear/*\"] }")
         .on_route("max_price", "{ input: 1, output: 1 }")
-        .top("keys: [{ name: mobile, secret: sk-client-a }]")
+        .top("keys: [{ name: mobile, secret: sk-client-a, budget: { usd: 50, per: month } }]")
         .stored();
     let gateway = Gateway::start(&config).await;
     for fault in faults {

@@ -36,7 +36,11 @@ async fn a_reload_keeps_what_was_spent_and_what_is_reserved() {
     gateway.reload().await.expect(200);
     let budget = &gateway.asked("/api/budgets").await["budgets"][0];
     let told = ["limit_micros", "spent_micros", "reserved_micros"].map(|name| budget[name].clone());
-    assert_eq!(told, [Value::from(8000), COST.into(), MOST.into()], "{budget}");
+    assert_eq!(
+        told,
+        [Value::from(8000), COST.into(), MOST.into()],
+        "{budget}"
+    );
     refused(gateway.ask(mine(ASK)).await);
     gate.add_permits(1);
     under_way.await.unwrap();
