@@ -35,6 +35,8 @@ pub struct Account {
 struct Inner {
     limit: Micros,
     window: Span,
+    /// How many there were before.
+    turn: u32,
     /// Of calls that are over.
     spent: Micros,
     /// For calls under way that began in this window.
@@ -99,6 +101,7 @@ impl Account {
             inner: Mutex::new(Inner {
                 limit,
                 window: per.around(now),
+                turn: 0,
                 spent: Micros::ZERO,
                 reserved: Micros::ZERO,
                 before: Recall::new(now),
@@ -130,7 +133,7 @@ impl Account {
         inner.reserved = inner.reserved.plus(most);
         Ok(Reservation {
             account: Arc::clone(self),
-            window: inner.window,
+            turn: inner.turn,
             most,
         })
     }
@@ -176,6 +179,7 @@ impl Account {
             .is_some_and(|later| later < inner.window.start);
         if inner.window.has_ended(now) || is_set_back {
             inner.window = self.per.around(now);
+            inner.turn = inner.turn.wrapping_add(1);
             inner.spent = Micros::ZERO;
             inner.reserved = Micros::ZERO;
             inner.before.forget();
@@ -216,7 +220,8 @@ impl Standing {
 #[derive(Debug)]
 pub struct Reservation {
     account: Arc<Account>,
-    window: Span,
+    /// Of the window that it began in.
+    turn: u32,
     most: Micros,
 }
 
@@ -224,7 +229,7 @@ impl Reservation {
     /// What the call cost, as far as that is known.
     pub fn settle(self, cost: Micros) {
         let mut inner = self.account.lock();
-        if inner.window == self.window {
+        if inner.turn == self.turn {
             inner.spent = inner.spent.plus(cost);
         }
     }
@@ -233,7 +238,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut inner = self.account.lock();
-        if inner.window == self.window {
+        if inner.turn == self.turn {
             inner.reserved = inner.reserved.minus(self.most);
         }
     }

@@ -16,6 +16,7 @@ use crate::proxy::admit::{AskedCall, asked};
 use crate::proxy::context::Call;
 use crate::proxy::intake::{self, Body};
 use crate::proxy::passthrough::Refused;
+use crate::proxy::uses::Uses;
 use crate::proxy::{reply, spend};
 use crate::relay::Means;
 use crate::relay::prepare::Wish;
@@ -123,8 +124,9 @@ pub async fn answer(
     if let Err(Refused {
         failure,
         retry_after,
-    }) = spend::reserve(call, &plan.steps, tokens)
-    {
+    }) = spend::reserve(call, &plan.steps, || {
+        Uses::of(&bytes, &scanned, endpoint, tokens)
+    }) {
         let endpoint = Some(endpoint);
         return reply::fail(session, failure, endpoint, retry_after, &mut call.tale).await;
     }
@@ -294,17 +296,21 @@ fn needs_of(body: &[u8], scan: &Scan, endpoint: Endpoint) -> Needs {
     }
 }
 
+/// Of an answer, whatever a call says: none is longer, and a lie must not fill a limit.
+pub const MOST: u64 = 100_000;
+
 /// What the call may use, in and out: four bytes a token, and what it allows the answer.
 fn expected_tokens(body: &[u8], scan: &Scan) -> (u64, u64) {
     /// Where the call says nothing.
     const USUAL: u64 = 500;
-    /// Whatever it says: no answer is longer, and a lie must not fill a limit.
-    const MOST: u64 = 100_000;
-    let allowed = scan
-        .limit
-        .clone()
-        .and_then(|span| std::str::from_utf8(body.get(span)?).ok()?.parse().ok());
-    (body.len() as u64 / 4, allowed.unwrap_or(USUAL).min(MOST))
+    let allowed = allowed(body, scan).unwrap_or(USUAL);
+    (body.len() as u64 / 4, allowed.min(MOST))
+}
+
+/// The bound that the call itself sets to its answer.
+pub fn allowed(body: &[u8], scan: &Scan) -> Option<u64> {
+    let value = body.get(scan.limit.clone()?)?;
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// What keeps a caller's calls at one target: the first of the route's list that this call has.

@@ -13,3 +13,4 @@ pub mod service;
 pub mod settle;
 pub mod shared;
 mod spend;
+mod uses;

@@ -56,7 +56,7 @@ pub async fn choose(
         .into());
     }
     // What it costs is not read: it is held to what others have spent.
-    spend::reserve(call, &[], (0, 0))?;
+    spend::enter(call)?;
     let (target, mut grant) = take_turn(call, route, key, sticky)?;
     let provider = Arc::clone(&target.provider);
     call.tale.provider = Some(Arc::clone(&provider.name));

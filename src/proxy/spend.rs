@@ -5,9 +5,10 @@ use crate::config::date::Date;
 use crate::config::period::Period;
 use crate::error::{Failure, Reason};
 use crate::limits::budget::{self, Account, Standing};
-use crate::pricing::{self, Micros};
+use crate::pricing::Micros;
 use crate::proxy::context::Call;
 use crate::proxy::passthrough::Refused;
+use crate::proxy::uses::Uses;
 use crate::routing::plan::Step;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -35,27 +36,31 @@ pub fn check(call: &Call) -> Result<(), Failure> {
     }
 }
 
-/// Room for the call at whoever of the plan is the dearest. `tokens`: what it may use, in and out.
-/// An unknown price reserves nothing.
-pub fn reserve(call: &mut Call, steps: &[Step<'_>], tokens: (u64, u64)) -> Result<(), Refused> {
+/// Room for what the call may cost. An unknown price reserves nothing.
+pub fn reserve(
+    call: &mut Call,
+    steps: &[Step<'_>],
+    uses: impl FnOnce() -> Uses,
+) -> Result<(), Refused> {
     let Some(account) = account(call) else {
         return Ok(());
     };
-    let most = steps.iter().filter_map(|step| most(step, tokens)).max();
-    let reserved = account.reserve(SystemTime::now(), most.unwrap_or_default());
-    call.reservation = Some(reserved.map_err(told)?);
-    Ok(())
+    let most = uses().most(steps, &call.shared.measures.table());
+    hold(call, &account, most.unwrap_or_default())
 }
 
-fn most(step: &Step<'_>, (input, output): (u64, u64)) -> Option<Micros> {
-    let price = step.candidate.price.as_ref()?;
-    // What is more than it can hold is no text: an image is many bytes and few tokens.
-    let context = step.candidate.context.unwrap_or(u64::MAX);
-    Some(pricing::most(
-        price,
-        input.min(context),
-        output.min(context),
-    ))
+/// Leave for a call that nobody can tell the cost of.
+pub fn enter(call: &mut Call) -> Result<(), Refused> {
+    match account(call) {
+        Some(account) => hold(call, &account, Micros::ZERO),
+        None => Ok(()),
+    }
+}
+
+fn hold(call: &mut Call, account: &Arc<Account>, most: Micros) -> Result<(), Refused> {
+    let reserved = account.reserve(SystemTime::now(), most);
+    call.reservation = Some(reserved.map_err(told)?);
+    Ok(())
 }
 
 fn told(budget: budget::Refused) -> Refused {

@@ -208,6 +208,34 @@ async fn calls_at_the_same_time_pass_it_by_one_reservation_at_most() {
 }
 
 #[tokio::test]
+async fn what_a_call_may_cost_is_what_it_asks_for_or_what_is_usual() {
+    let one = Provider::always(vec![Act::Hang]).await;
+    let gateway = Gateway::start(&limited(&one, "{ usd: 5, per: day }")).await;
+    for (members, output) in [
+        ("", 500),
+        ("\"max_tokens\":40,", 40),
+        ("\"max_completion_tokens\":1000,", 1000),
+        ("\"max_tokens\":40,\"n\":3,", 120),
+        ("\"max_tokens\":-1,", 500),
+    ] {
+        let body = ASK.replacen('{', &format!("{{{members}"), 1);
+        let before = one.count();
+        let mut conn = Conn::open(gateway.address).await;
+        conn.send(&mine(&body).bytes()).await;
+        until("the provider is asked", ms(5000), || one.count() > before).await;
+        let budget = &gateway.asked("/api/budgets").await["budgets"][0];
+        let prompt = body.len() as i64 / 4;
+        assert_eq!(
+            budget["reserved_micros"],
+            prompt * 2 + output * 8,
+            "{members}"
+        );
+        drop(conn);
+        assert_eq!(stands(&gateway).await["reserved_micros"], 0);
+    }
+}
+
+#[tokio::test]
 async fn streams_are_counted_and_each_part_of_a_resumed_one() {
     let told = "\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":10}";
     let first = with(event("one-chat", "hello "), told);

@@ -218,7 +218,7 @@ proptest! {
         let mut under_way: Vec<(Reservation, u64)> = Vec::new();
         // By the day that a call began in.
         let mut spent = 0;
-        let mut day = account.standing(at(now)).window;
+        let mut day = account.lock().turn;
         let mut largest = 0;
         for step in steps {
             match step {
@@ -228,7 +228,7 @@ proptest! {
                         under_way.push((call, most));
                     }
                     Err(refused) => {
-                        let reserved = under_way.iter().filter(|(call, _)| call.window == day);
+                        let reserved = under_way.iter().filter(|(call, _)| call.turn == day);
                         let reserved: u64 = reserved.map(|(_, most)| most).sum();
                         prop_assert!(spent + reserved >= limit);
                         prop_assert_eq!(refused.standing.is_spent(), spent >= limit);
@@ -240,7 +240,7 @@ proptest! {
                         Step::End(_, share) => most * share / 100,
                         _ => 0,
                     };
-                    if call.window == day {
+                    if call.turn == day {
                         spent += cost;
                     }
                     match step {
@@ -251,13 +251,14 @@ proptest! {
                 Step::End(..) | Step::Drop(_) => {}
                 Step::Wait(seconds) => {
                     now += seconds;
-                    let window = account.standing(at(now)).window;
-                    if window != day {
-                        (day, spent, largest) = (window, 0, 0);
+                    account.standing(at(now));
+                    let turn = account.lock().turn;
+                    if turn != day {
+                        (day, spent, largest) = (turn, 0, 0);
                     }
                 }
             }
-            let reserved = under_way.iter().filter(|(call, _)| call.window == day);
+            let reserved = under_way.iter().filter(|(call, _)| call.turn == day);
             let reserved: u64 = reserved.map(|(_, most)| most).sum();
             prop_assert_eq!(stands(&account, now), (spent, reserved));
             prop_assert!(spent + reserved < limit + largest.max(1));
