@@ -53,10 +53,9 @@ fn cut(wire: &str, cuts: usize, number: usize) -> Vec<Act> {
 }
 
 /// All of them at once; the first that fails fails the test.
-async fn all<T: 'static>(work: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>)
-where
-    T: Send,
-{
+async fn all<T: Send + 'static>(
+    work: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) {
     let mut set: JoinSet<T> = work.into_iter().collect();
     while let Some(done) = set.join_next().await {
         if let Err(error) = done {
