@@ -285,6 +285,16 @@ fn credentials() {
             "auth: { header: { \"a b\": c } }",
             "auth.header: has a name that is no header name",
         ),
+        (
+            "auth: { header: { Content-Length: 5 } }",
+            "auth.header: `content-length` cannot carry a credential; write the header that the \
+             provider reads its key from, such as `api-key`",
+        ),
+        (
+            "auth: { header: { transfer-encoding: chunked } }",
+            "auth.header: `transfer-encoding` cannot carry a credential; write the header that \
+             the provider reads its key from, such as `api-key`",
+        ),
         ("auth: { query: { key: \"\" } }", "auth.query.key: is empty"),
         (
             "auth: { heder: { a: b } }",

@@ -187,12 +187,35 @@ fn own(
     ))
 }
 
+/// What every request says itself of its body and its connection: said twice, it may be read as two
+/// requests.
+static SAID_BY_US: [HeaderName; 10] = [
+    header::ACCEPT_ENCODING,
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::HOST,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
 fn header(report: &mut Report, place: &Place, name: &str, value: &Secret) -> Sent {
     let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
         // Not quoted: the secret itself may have slipped into the name.
         report.error(place, "has a name that is no header name");
         return None;
     };
+    if SAID_BY_US.contains(&name) {
+        let message = format!(
+            "`{name}` cannot carry a credential; write the header that the provider reads its key \
+             from, such as `api-key`"
+        );
+        report.error(place, message);
+        return None;
+    }
     let sent = header_value(report, place, value)?;
     let mut secrets = vec![value.clone()];
     // `Bearer abc`: what would leak is `abc`.
