@@ -11,6 +11,9 @@ use std::time::Duration;
 const MOST_HEADERS: usize = 256;
 /// Nobody says more than this before the answer itself.
 pub const LONGEST: usize = 256 * 1024;
+/// A head up to this size is read whenever more of it comes, so that what is none is known at once;
+/// a longer one when its end is there, lest it be read again for every byte.
+const READ_EARLY: usize = 4 * 1024;
 
 #[derive(Debug)]
 pub struct Head {
@@ -29,6 +32,9 @@ pub enum Keeps {
 
 /// Takes the head off the front of the buffer. None: not all of it has come.
 pub fn take(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
+    if (READ_EARLY..=LONGEST).contains(&buffer.len()) && !has_end(buffer) {
+        return Ok(None);
+    }
     let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
     let mut parsed = Response::new(&mut []);
     // What servers have always got away with.
@@ -76,6 +82,13 @@ pub fn take(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
         framing,
         response,
     }))
+}
+
+/// Whether there is an empty line behind others.
+fn has_end(buffer: &[u8]) -> bool {
+    let lines = buffer.trim_ascii_start();
+    let has = |end: &[u8]| memchr::memmem::find(lines, end).is_some();
+    has(b"\n\r\n") || has(b"\n\n")
 }
 
 fn value(raw: &Bytes, span: std::ops::Range<usize>) -> Result<HeaderValue, Malformed> {
@@ -218,6 +231,22 @@ mod tests {
             let mut buffer = BytesMut::from(&wire.as_bytes()[..end]);
             assert!(take(&mut buffer).unwrap().is_none(), "{end}");
             assert_eq!(buffer.len(), end, "nothing is lost");
+        }
+    }
+
+    #[test]
+    fn so_is_half_a_long_head() {
+        let long = "X-A: y\r\n".repeat(200) + &format!("X-B: {}\r\n", "z".repeat(9000));
+        for (line, empty) in [("\r\n", "\r\n"), ("\n", "\n"), ("\n", "\r\n")] {
+            let lines = format!("\r\n\r\nHTTP/1.1 200 OK\r\n{long}").replace("\r\n", line);
+            let wire = lines + empty + "rest";
+            for end in (0..wire.len() - 4).rev().step_by(61) {
+                let mut buffer = BytesMut::from(&wire.as_bytes()[..end]);
+                assert!(take(&mut buffer).unwrap().is_none(), "{end}");
+                assert_eq!(buffer.len(), end, "nothing is lost");
+            }
+            let head = taken(&wire).unwrap().unwrap();
+            assert_eq!(head.response.headers["x-b"].len(), 9000);
         }
     }
 

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::harness::answers::http;
+use crate::harness::tls::Identity;
 use std::sync::Mutex;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 fn said(headers: &[(&str, &str)]) -> Vec<u8> {
@@ -38,12 +40,15 @@ where
     (base, ends)
 }
 
-async fn asked_once(base: &str) -> Gateway {
-    let config = Config::new()
+fn alone(base: &str) -> Config {
+    Config::new()
         .provider("one", base)
         .route("main", "{ provider: one }")
-        .on_route("retry", "{ for: [], attempts: 1 }");
-    let gateway = Gateway::start(&config).await;
+        .on_route("retry", "{ for: [], attempts: 1 }")
+}
+
+async fn asked_once(base: &str) -> Gateway {
+    let gateway = Gateway::start(&alone(base)).await;
     gateway.chat(ASK).await.expect(200);
     gateway
 }
@@ -67,6 +72,42 @@ async fn what_the_provider_closes_is_closed_in_turn() {
     let gateway = asked_once(&base).await;
     closed_after(&ends, ms(4000)).await;
     gateway.chat(ASK).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_same_over_tls() {
+    let acceptor = Identity::new().acceptor(&["http/1.1"]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("https://{}/v1", listener.local_addr().unwrap());
+    let (leave, closed) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(0)));
+    let config = alone(&base).on_provider("one", "tls", "{ verify: false }");
+    tokio::spawn({
+        let (leave, closed) = (leave.clone(), closed.clone());
+        async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut wire = Wire::new(acceptor.accept(stream).await.unwrap());
+                // Both on one connection, which is then closed.
+                for _ in 0..2 {
+                    read_request(&mut wire).await.unwrap();
+                    wire.send(&said(&[])).await.unwrap();
+                }
+                leave.acquire().await.unwrap().forget();
+                wire.io.shutdown().await.unwrap();
+                while let Ok(1..) = wire.fill().await {}
+                *closed.lock().unwrap() += 1;
+            }
+        }
+    });
+    let gateway = Gateway::start(&config).await;
+    for turn in 1..=2 {
+        gateway.chat(ASK).await.expect(200);
+        gateway.chat(ASK).await.expect(200);
+        leave.add_permits(1);
+        until("the gateway closes it", ms(4000), || {
+            *closed.lock().unwrap() == turn
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
@@ -124,11 +165,7 @@ async fn six_hundred_are_too_many_and_those_that_are_closed_go_all_at_once() {
         }
     })
     .await;
-    let config = Config::new()
-        .provider("one", &base)
-        .route("main", "{ provider: one }")
-        .on_route("retry", "{ for: [], attempts: 1 }");
-    let gateway = Gateway::start(&config).await;
+    let gateway = Gateway::start(&alone(&base)).await;
     let address = gateway.address;
     let asking = tokio::spawn(all((0..ALL).map(move |_| async move {
         Request::chat(ASK).to(address).await.expect(200);
