@@ -167,6 +167,29 @@ const checks = {
     assert.equal(error.code, "invalid_api_key");
   },
 
+  async "a budget that is spent is not tried again"() {
+    let sent = 0;
+    const counted = (...request) => {
+      sent += 1;
+      return fetch(...request);
+    };
+    const apiKey = `${process.env.CLIENT_KEY}-poor`;
+    const poor = client.withOptions({ apiKey, fetch: counted });
+    const once = poor.withOptions({ maxRetries: 0 });
+    for (let turn = 0; turn < 100; turn += 1) {
+      const error = await chat(once, "test/chat").then(() => null, (error) => error);
+      if (error?.headers.get("x-should-retry") === "false") {
+        break;
+      }
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    sent = 0;
+    const error = await refused(OpenAI.APIError, () => chat(poor, "test/chat"));
+    assert.equal(error.status, 402);
+    assert.equal(error.code, "insufficient_quota");
+    assert.equal(sent, 1);
+  },
+
   async "an unknown model"() {
     const error = await refused(OpenAI.NotFoundError, () => chat(client, "test/none"));
     assert.equal(error.code, "model_not_found");

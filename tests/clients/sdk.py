@@ -206,6 +206,22 @@ def an_unknown_model():
 
 
 @check
+def a_budget_that_is_spent_is_not_tried_again():
+    poor = OpenAI(base_url=client.base_url, api_key=f"{KEY}-poor")
+    ask = lambda api: api.chat.completions.create(model="test/chat", messages=HELLO)
+    for _ in range(100):
+        try:
+            ask(poor.with_options(max_retries=0))
+        except openai.APIStatusError as error:
+            if error.response.headers["x-should-retry"] == "false":
+                break
+        time.sleep(0.05)
+    error = refused(openai.APIStatusError, lambda: ask(poor))
+    equal((error.status_code, error.code), (402, "insufficient_quota"))
+    equal(error.response.request.headers["x-stainless-retry-count"], "0")
+
+
+@check
 def a_rate_limit():
     for stream in (False, True):
         error = refused(
