@@ -1,7 +1,7 @@
 //! A load generator that costs little: raw HTTP/1.1 on kept connections.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,6 +12,7 @@ use crate::{Failure, Outcome};
 pub struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
+    stamps: Option<Stamps>,
 }
 
 /// When an answer came.
@@ -19,6 +20,8 @@ pub struct Answered {
     /// The first content of a stream, or the whole answer.
     pub first: Instant,
     pub last: Instant,
+    /// Of each chunk with a stamp, from being written to being read, in microseconds.
+    pub delays: Vec<f64>,
 }
 
 /// What the provider's first content chunk holds.
@@ -34,7 +37,13 @@ impl Client {
         Ok(Client {
             stream,
             buffer: Vec::with_capacity(64 << 10),
+            stamps: None,
         })
+    }
+
+    /// From here on the answers are streams whose chunks say when they were written.
+    pub fn expect_stamps(&mut self) {
+        self.stamps = Some(Stamps::default());
     }
 
     /// One request and its whole answer; an error unless that is a good one.
@@ -57,7 +66,11 @@ impl Client {
             }
             let Some(head) = &head else { continue };
             let body = self.buffer.get(head.size..).unwrap_or_default();
-            if first.is_none() && memchr::memmem::find(body, FIRST_CONTENT).is_some() {
+            let has_content = match &mut self.stamps {
+                Some(stamps) => stamps.read(body),
+                None => first.is_none() && memchr::memmem::find(body, FIRST_CONTENT).is_some(),
+            };
+            if first.is_none() && has_content {
                 first = Some(Instant::now());
             }
             if progress.complete(head, body)? {
@@ -65,6 +78,7 @@ impl Client {
                 return Ok(Answered {
                     first,
                     last: Instant::now(),
+                    delays: self.stamps.as_mut().map(Stamps::take).unwrap_or_default(),
                 });
             }
         }
@@ -158,4 +172,58 @@ impl Progress {
 fn chunk(body: &[u8], at: usize) -> Outcome<httparse::Status<(usize, u64)>> {
     httparse::parse_chunk_size(body.get(at..).unwrap_or_default())
         .map_err(|_| "a chunk without a size".into())
+}
+
+/// Reads off the chunks when they were written. The generator shares its core with the provider:
+/// each byte is looked at once, and no JSON is read.
+struct Stamps {
+    content: memchr::memmem::Finder<'static>,
+    /// How far the body has been searched.
+    at: usize,
+    delays: Vec<f64>,
+}
+
+/// Nanoseconds since 1970, from the year 2001 to the year 2286.
+const DIGITS: usize = 19;
+
+impl Default for Stamps {
+    fn default() -> Stamps {
+        Stamps {
+            content: memchr::memmem::Finder::new(b"\"content\":\""),
+            at: 0,
+            delays: Vec::new(),
+        }
+    }
+}
+
+impl Stamps {
+    /// Whether any stamp has come so far.
+    fn read(&mut self, body: &[u8]) -> bool {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let name = self.content.needle().len();
+        while let Some(found) = self.content.find(body.get(self.at..).unwrap_or_default()) {
+            let from = self.at + found + name;
+            let Some(text) = body.get(from..from + DIGITS) else {
+                // Its rest comes next.
+                self.at += found;
+                return !self.delays.is_empty();
+            };
+            self.at = from;
+            // The chunk with the role has none, and a proxy may cut one in two.
+            let stamp = std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| text.parse().ok());
+            if let Some(written) = stamp.map(Duration::from_nanos) {
+                self.delays
+                    .push(now.saturating_sub(written).as_secs_f64() * 1e6);
+            }
+        }
+        self.at = self.at.max(body.len().saturating_sub(name - 1));
+        !self.delays.is_empty()
+    }
+
+    fn take(&mut self) -> Vec<f64> {
+        self.at = 0;
+        std::mem::take(&mut self.delays)
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
@@ -49,7 +50,13 @@ impl Contender {
 impl Contenders {
     /// Starts whoever is there, in front of this provider.
     pub async fn start(provider: SocketAddr) -> Outcome<Contenders> {
-        let folder = std::env::temp_dir().join(format!("overspill-load-{}", std::process::id()));
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let name = format!(
+            "overspill-load-{}-{}",
+            std::process::id(),
+            STARTED.fetch_add(1, Ordering::Relaxed)
+        );
+        let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder)?;
         let direct = Contender {
             name: DIRECT,
@@ -149,7 +156,7 @@ fn nginx(folder: &Path, port: u16, provider: SocketAddr) -> Outcome<Process> {
     let text = format!(
         "daemon off;\nmaster_process off;\nworker_processes 1;\n\
          pid {dir}/nginx.pid;\nerror_log {dir}/nginx.log error;\n\
-         events {{ worker_connections 4096; }}\n\
+         events {{ worker_connections 8192; }}\n\
          http {{\n  access_log off;\n  client_max_body_size 64m;\n\
          client_body_temp_path {dir}/body;\n  proxy_temp_path {dir}/proxy;\n\
          fastcgi_temp_path {dir}/fastcgi;\n  uwsgi_temp_path {dir}/uwsgi;\n\

@@ -8,6 +8,7 @@
 mod bare;
 mod client;
 mod contenders;
+mod crowd;
 mod measure;
 mod options;
 mod process;
@@ -22,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use contenders::Contenders;
 use options::Options;
+use scenario::Load;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T> = Result<T, Failure>;
@@ -45,9 +47,7 @@ fn run() -> Outcome<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let options = Options::read(&arguments)?;
-    if let Some(code) = process::pin_this()? {
-        return Ok(code);
-    }
+    process::settle_this()?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Latency is measured by spinning on the clock; the sockets must be looked at as often.
@@ -74,6 +74,17 @@ async fn compare(options: &Options) -> Outcome<()> {
         .into_iter()
         .filter(|scenario| options.wants(scenario.name))
     {
+        if let Load::Crowd { connections, .. } = scenario.load {
+            if let Err(why) = process::check_open_files(connections) {
+                println!("\nwithout {}: {why}", scenario.name);
+                continue;
+            }
+            // What went before is not to be seen in anyone's memory.
+            let fresh = Contenders::start(provider).await?;
+            let runs = measure::take_turns(&scenario, &fresh, options).await?;
+            report::crowd(&scenario, &fresh, &runs);
+            continue;
+        }
         let runs = measure::take_turns(&scenario, &contenders, options).await?;
         report::table(&scenario, &runs);
     }

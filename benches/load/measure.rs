@@ -10,6 +10,7 @@ use tokio::task::{LocalSet, yield_now};
 use crate::Outcome;
 use crate::client::Client;
 use crate::contenders::{Contender, Contenders};
+use crate::crowd;
 use crate::options::Options;
 use crate::scenario::{Load, Scenario, Stream};
 
@@ -22,8 +23,10 @@ pub struct Run {
     pub cpu: Option<f64>,
     /// From being sent, or from being due, in microseconds, sorted.
     pub latency: Vec<f64>,
-    /// To the first content.
-    pub first: Vec<f64>,
+    /// Of each event, from the provider's write to the client's read.
+    pub delays: Vec<f64>,
+    /// The most MiB that were resident while all streams of a crowd were open.
+    pub peak: Option<f64>,
 }
 
 impl Run {
@@ -52,8 +55,15 @@ pub async fn take_turns<'a>(
         .iter()
         .map(|contender| (contender.name, Vec::new()))
         .collect();
-    for _ in 0..options.rounds() {
+    for _ in 0..options.rounds(scenario.load) {
         for (contender, (_, runs)) in contenders.all().iter().zip(&mut runs) {
+            if let Load::Crowd { .. } = scenario.load {
+                let run = crowd::measure(scenario, contender).await;
+                let run =
+                    run.map_err(|error| format!("{}, {}: {error}", scenario.name, contender.name));
+                runs.push(run?);
+                continue;
+            }
             load(scenario, contender.address, options.warm_up())
                 .await
                 .map_err(|error| format!("{}, {}: {error}", scenario.name, contender.name))?;
@@ -83,14 +93,15 @@ async fn measure(scenario: &Scenario, contender: &Contender, time: Duration) -> 
         seconds,
         cpu,
         latency: sorted(samples.iter().map(|sample| sample.whole).collect()),
-        first: sorted(samples.iter().map(|sample| sample.first).collect()),
+        delays: sorted(samples.into_iter().flat_map(|one| one.delays).collect()),
+        peak: None,
     })
 }
 
 /// Microseconds from the start of one request.
 struct Sample {
-    first: f64,
     whole: f64,
+    delays: Vec<f64>,
 }
 
 async fn load(scenario: &Scenario, address: SocketAddr, time: Duration) -> Outcome<Vec<Sample>> {
@@ -98,10 +109,16 @@ async fn load(scenario: &Scenario, address: SocketAddr, time: Duration) -> Outco
     let local = LocalSet::new();
     match scenario.load {
         Load::Closed { connections } => {
+            let stamped = scenario.stream.is_some_and(|stream| stream.stamped);
             // Streams that begin together stay together; spread over the time of one.
             let apart = scenario.stream.map_or(Duration::ZERO, Stream::time) / connections as u32;
             local
-                .run_until(closed(request, address, time, connections, apart))
+                .run_until(closed(
+                    request,
+                    address,
+                    time,
+                    (connections, apart, stamped),
+                ))
                 .await
         }
         Load::Open { per_second } => {
@@ -109,6 +126,7 @@ async fn load(scenario: &Scenario, address: SocketAddr, time: Duration) -> Outco
                 .run_until(open(request, address, time, per_second))
                 .await
         }
+        Load::Crowd { .. } => Err("a crowd is measured in its own way".into()),
     }
 }
 
@@ -116,8 +134,7 @@ async fn closed(
     request: Rc<[u8]>,
     address: SocketAddr,
     time: Duration,
-    connections: usize,
-    apart: Duration,
+    (connections, apart, stamped): (usize, Duration, bool),
 ) -> Outcome<Vec<Sample>> {
     let end = Instant::now() + time;
     let mut tasks = tokio::task::JoinSet::new();
@@ -126,6 +143,9 @@ async fn closed(
         tasks.spawn_local(async move {
             tokio::time::sleep(apart * index as u32).await;
             let mut client = Client::connect(address).await?;
+            if stamped {
+                client.expect_stamps();
+            }
             let mut samples = Vec::new();
             while Instant::now() < end {
                 let start = Instant::now();
@@ -179,9 +199,8 @@ async fn open(
 
 async fn ask(client: &mut Client, request: &[u8], start: Instant) -> Outcome<Sample> {
     let answered = client.ask(request).await?;
-    let since = |then: Instant| then.duration_since(start).as_secs_f64() * 1e6;
     Ok(Sample {
-        first: since(answered.first),
-        whole: since(answered.last),
+        whole: answered.last.duration_since(start).as_secs_f64() * 1e6,
+        delays: answered.delays,
     })
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{Outcome, scenario};
+use crate::Outcome;
+use crate::scenario::{self, Load};
 
 /// The argument by which the benchmark starts itself as a bare pass-through.
 pub const BARE: &str = "--serve-bare";
@@ -46,8 +47,13 @@ impl Options {
         self.only.is_empty() || self.only.iter().any(|name| name == scenario)
     }
 
-    pub fn rounds(&self) -> usize {
-        3
+    pub fn rounds(&self, load: Load) -> usize {
+        match load {
+            // Memory is not as noisy as time.
+            Load::Crowd { .. } if self.quick => 1,
+            Load::Crowd { .. } => 2,
+            _ => 3,
+        }
     }
 
     /// How long one measurement takes, after a warm-up of a tenth of it and 200 ms.

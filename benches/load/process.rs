@@ -1,13 +1,13 @@
 //! Other processes: where they run, what they cost, and their end.
 
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::Outcome;
 
-const PINNED: &str = "LOAD_PINNED";
+const SETTLED: &str = "LOAD_SETTLED";
 const GENERATOR_CORE: &str = "0";
 const PROXY_CORE: &str = "1";
 
@@ -16,19 +16,52 @@ pub struct Process {
     child: Child,
 }
 
-/// Starts this program again on the generator's core, unless it runs there already or there is
-/// only one; then the exit code of that run.
-pub fn pin_this() -> Outcome<Option<ExitCode>> {
-    if std::env::var_os(PINNED).is_some() || !can_pin() {
-        return Ok(None);
+/// As many files as a process may have open, if that was fewer and may be more; then whatever
+/// was asked for.
+const WITH_FILES: &str = r#"
+    now="$(ulimit -n)"
+    [ "$now" = unlimited ] || [ "$now" -ge "$FILES" ] || ulimit -S -n "$FILES" 2> /dev/null
+    exec "$@"
+"#;
+/// Enough for a crowd: two ends of each of its connections, and some.
+const FILES: usize = 8192;
+
+/// Puts another run of this program in its place, on the generator's core if there are several,
+/// and with room for enough open files, which its children inherit. Returns in that run.
+pub fn settle_this() -> Outcome<()> {
+    if std::env::var_os(SETTLED).is_some() {
+        return Ok(());
     }
-    let error = Command::new("taskset")
-        .args(["-c", GENERATOR_CORE])
+    let mut command = Command::new("sh");
+    command.args(["-c", WITH_FILES, "load"]);
+    if can_pin() {
+        command.args(["taskset", "-c", GENERATOR_CORE]);
+    }
+    let error = command
         .arg(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
-        .env(PINNED, "1")
+        .env("FILES", FILES.to_string())
+        .env(SETTLED, "1")
         .exec();
     Err(error.into())
+}
+
+/// Whether this process may hold both ends of so many connections, in a sentence if not.
+pub fn check_open_files(connections: usize) -> Outcome<()> {
+    let limits = std::fs::read_to_string("/proc/self/limits")?;
+    let soft = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|line| line.split_whitespace().next())
+        .ok_or("no open files in /proc/self/limits")?;
+    let needed = 2 * connections + 200;
+    match soft.parse::<usize>() {
+        Ok(soft) if soft < needed => {
+            Err(format!("it needs {needed} open files, and {soft} are allowed: ulimit -n").into())
+        }
+        // A number that is large enough, or no limit.
+        _ => Ok(()),
+    }
 }
 
 /// Whether cores can be given out.

@@ -39,8 +39,8 @@ pub fn opening(options: &Options, contenders: &Contenders) {
         true => "proxies on core 1, load generator and provider on core 0",
         false => "not pinned: taskset or a second core is missing",
     };
-    let (rounds, seconds) = (options.rounds(), options.time().as_secs_f64());
-    println!("{rounds} rounds of {seconds} s each, in turns; median (lowest-highest); {pinned}");
+    let seconds = options.time().as_secs_f64();
+    println!("rounds of {seconds} s each, in turns; median (lowest-highest); {pinned}");
     for (name, why) in &contenders.absent {
         println!("without {name}: {why}");
     }
@@ -83,8 +83,8 @@ pub fn table(scenario: &Scenario, runs: &Runs<'_>) {
                 "",
                 "CPU us/event",
                 "x bare",
-                "first p50 ms",
-                "first p99 ms",
+                "delay p50 ms",
+                "delay p99 ms",
                 "added p50 ms",
                 "added p99 ms",
                 "busy",
@@ -109,6 +109,31 @@ pub fn table(scenario: &Scenario, runs: &Runs<'_>) {
         })
         .collect();
     print(heads, &rows);
+}
+
+/// What each stream of a crowd costs.
+pub fn crowd(scenario: &Scenario, contenders: &Contenders, runs: &Runs<'_>) {
+    println!("\n{}: {}", scenario.name, scenario.title);
+    let rows: Vec<Vec<String>> = contenders
+        .all()
+        .iter()
+        .zip(runs)
+        .filter(|(contender, _)| contender.name != DIRECT)
+        .map(|(contender, (_, own))| {
+            let idle = contender.idle_memory;
+            let grown = |run: &Run| Some(run.peak? - idle?);
+            let each = |run: &Run| Some(grown(run)? * 1024.0 / run.requests as f64);
+            vec![
+                contender.name.to_owned(),
+                idle.map_or("-".to_owned(), |mib| format!("{mib:.1}")),
+                show(own, 1, |run| run.peak),
+                show(own, 1, grown),
+                show(own, 1, each),
+            ]
+        })
+        .collect();
+    let heads = ["", "idle MiB", "peak MiB", "growth MiB", "KiB/stream"];
+    print(&heads, &rows);
 }
 
 pub fn memory(contenders: &Contenders) {
@@ -158,8 +183,8 @@ fn streams_at_once(line: &Line<'_>) -> Vec<String> {
 
 fn streams_in_time(line: &Line<'_>) -> Vec<String> {
     let mut row = Vec::from(cost(line));
-    row.extend([0.5, 0.99].map(|share| millis(line.own, share, first)));
-    row.extend([0.5, 0.99].map(|share| beyond_direct(line, share, first)));
+    row.extend([0.5, 0.99].map(|share| millis(line.own, share, delay)));
+    row.extend([0.5, 0.99].map(|share| beyond_direct(line, share, delay)));
     row.push(busy(line.own));
     row
 }
@@ -176,8 +201,8 @@ fn whole(run: &Run) -> &[f64] {
     &run.latency
 }
 
-fn first(run: &Run) -> &[f64] {
-    &run.first
+fn delay(run: &Run) -> &[f64] {
+    &run.delays
 }
 
 fn millis(own: &[Run], share: f64, times: Times) -> String {

@@ -18,12 +18,20 @@ pub enum Load {
     Closed { connections: usize },
     /// So many requests a second, whatever becomes of them.
     Open { per_second: u32 },
+    /// So many connections, each for one answer, their beginnings spread over this time: what
+    /// counts is the memory that they cost while all of them are open.
+    Crowd {
+        connections: usize,
+        within: Duration,
+    },
 }
 
 #[derive(Clone, Copy)]
 pub struct Stream {
     pub chunks: u32,
     pub pace: Duration,
+    /// Each chunk says when the provider wrote it.
+    pub stamped: bool,
 }
 
 impl Stream {
@@ -38,7 +46,7 @@ impl Stream {
     }
 }
 
-pub fn all() -> [Scenario; 6] {
+pub fn all() -> [Scenario; 7] {
     let closed = |name, title, body, connections| Scenario {
         name,
         title,
@@ -54,6 +62,7 @@ pub fn all() -> [Scenario; 6] {
             stream: Some(Stream {
                 chunks: 100,
                 pace: Duration::ZERO,
+                stamped: false,
             }),
             ..closed(
                 "stream",
@@ -65,13 +74,14 @@ pub fn all() -> [Scenario; 6] {
         Scenario {
             stream: Some(Stream {
                 chunks: 100,
-                pace: Duration::from_millis(5),
+                pace: Duration::from_millis(10),
+                stamped: true,
             }),
             ..closed(
-                "paced",
-                "streams of 100 chunks 5 ms apart, 100 connections",
+                "steady",
+                "200 streams of 100 events/s; from the provider's write to the caller's read",
                 1 << 10,
-                100,
+                200,
             )
         },
         Scenario {
@@ -79,6 +89,23 @@ pub fn all() -> [Scenario; 6] {
             ..closed(
                 "open",
                 "500 requests/s of 1 KB, from the time each was due",
+                1 << 10,
+                0,
+            )
+        },
+        Scenario {
+            load: Load::Crowd {
+                connections: 2000,
+                within: Duration::from_secs(2),
+            },
+            stream: Some(Stream {
+                chunks: 6,
+                pace: Duration::from_secs(1),
+                stamped: false,
+            }),
+            ..closed(
+                "crowd",
+                "2,000 streams at once, an event a second each",
                 1 << 10,
                 0,
             )
@@ -92,8 +119,10 @@ impl Scenario {
         let name = self.name;
         match self.stream {
             None => format!("load/{name}"),
-            Some(Stream { chunks, pace }) => {
-                format!("load/{name}+chunks={chunks}+pace={}ms", pace.as_millis())
+            Some(stream) => {
+                let (chunks, pace) = (stream.chunks, stream.pace.as_millis());
+                let stamp = if stream.stamped { "+stamp" } else { "" };
+                format!("load/{name}+chunks={chunks}+pace={pace}ms{stamp}")
             }
         }
     }

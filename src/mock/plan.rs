@@ -18,7 +18,8 @@
 //!
 //! **What is said.** `chunks=`, `size=` (of each delta) or `big`, `reasoning`, `tools`,
 //! `finish=`, `usage-…`; `status=`, `code=` and `retry-after=` for errors. Two mocks say the same
-//! text; `differs` makes it another one, `differs=N` after N chunks.
+//! text; `differs` makes it another one, `differs=N` after N chunks. `stamp`: the text of each
+//! content chunk of a stream is when it was written, in nanoseconds since 1970.
 //!
 //! **How it is written.** `gzip`, `crlf`, `cr`, `no-space` (after `data:`), `multi-line` (an
 //! event over several `data:` lines), `comments`, `split` (a write for each byte), `split-utf8`
@@ -73,6 +74,8 @@ pub struct Plan {
     pub at: Option<u32>,
     /// From which content chunk on the text is not the usual one.
     pub differs: Option<u32>,
+    /// A stream says the time instead of words.
+    pub stamp: bool,
     pub reasoning: bool,
     /// The fault strikes there and not in the content.
     pub in_reasoning: bool,
@@ -112,6 +115,7 @@ impl Default for Plan {
             size: 0,
             at: None,
             differs: None,
+            stamp: false,
             reasoning: false,
             in_reasoning: false,
             tools: false,

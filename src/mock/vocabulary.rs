@@ -17,7 +17,7 @@ const BIG: usize = 2 << 20;
 type Shape = (&'static str, fn(&mut Plan));
 type Key = (&'static str, fn(&mut Plan, &str) -> Result<(), String>);
 
-static SHAPES: [Shape; 25] = [
+static SHAPES: [Shape; 26] = [
     ("slow-first-token", |plan| plan.first_token = SLOW),
     ("slow-headers", |plan| plan.delay = SLOW),
     ("big", |plan| plan.size = BIG),
@@ -36,6 +36,7 @@ static SHAPES: [Shape; 25] = [
     ("split", |plan| plan.split = true),
     ("split-utf8", |plan| plan.split_utf8 = true),
     ("differs", |plan| plan.differs = Some(0)),
+    ("stamp", |plan| plan.stamp = true),
     ("repeat-space", |plan| plan.repeat_space = true),
     ("skip-space", |plan| plan.skip_space = true),
     ("refuse-prefill", |plan| plan.refuse_prefill = true),

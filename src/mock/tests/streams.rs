@@ -1,5 +1,5 @@
 use std::io::Read;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::*;
 
@@ -224,4 +224,24 @@ async fn completions_stream_text() {
         .collect();
     assert_eq!(text, "Water finds");
     assert_eq!(reply.events().last(), Some(&"[DONE]"));
+}
+
+#[tokio::test]
+async fn a_stamp_is_when_its_chunk_was_written() {
+    let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let before = now();
+    let reply = stream("m+stamp+chunks=3,pace=20ms").await;
+    let after = now();
+    let said: Vec<Value> = reply.values().collect();
+    let said = said.iter().filter_map(|value| {
+        let text = value["choices"][0]["delta"]["content"].as_str()?;
+        (!text.is_empty()).then(|| text.parse().unwrap())
+    });
+    let stamps: Vec<u128> = said.collect();
+    assert_eq!(stamps.len(), 3);
+    let apart = Duration::from_millis(20).as_nanos();
+    assert!(stamps.windows(2).all(|two| two[1] - two[0] >= apart));
+    assert!(before <= stamps[0] && stamps[2] <= after);
+    let whole = chat("m+stamp+chunks=3").await.json();
+    assert_eq!(whole["choices"][0]["message"]["content"], "Water finds its");
 }
