@@ -57,7 +57,7 @@ pub async fn answer(
     let call_for = match read {
         Ok(understood) => understood,
         Err(failure) => {
-            return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
+            return fail(session, failure, endpoint, call).await;
         }
     };
     let Understood {
@@ -98,9 +98,7 @@ pub async fn answer(
             drop(table);
             return match explained {
                 Ok(explained) => reply::json(session, 200, explained, &mut call.tale).await,
-                Err(failure) => {
-                    reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await
-                }
+                Err(failure) => fail(session, failure, endpoint, call).await,
             };
         }
         decided
@@ -112,14 +110,14 @@ pub async fn answer(
     } = match decided {
         Ok(decision) => decision,
         Err(failure) => {
-            return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
+            return fail(session, failure, endpoint, call).await;
         }
     };
     call.tale.route = Some(Arc::clone(&route.name));
     note_excluded(call, &route.name, &plan.excluded);
     if plan.steps.is_empty() {
         let failure = decide::refusal(&plan, route, Some(endpoint));
-        return reply::fail(session, failure, Some(endpoint), None, &mut call.tale).await;
+        return fail(session, failure, endpoint, call).await;
     }
     if let Err(Refused {
         failure,
@@ -172,6 +170,17 @@ pub async fn answer(
         metrics: &shared.metrics,
     };
     run::run(means, session, job, &mut call.tale).await
+}
+
+/// Seldom, and large: it does not have its place in every request.
+async fn fail(
+    session: &mut Session,
+    failure: Failure,
+    endpoint: Endpoint,
+    call: &mut Call,
+) -> pingora::Result<()> {
+    let tale = &mut call.tale;
+    Box::pin(reply::fail(session, failure, Some(endpoint), None, tale)).await
 }
 
 /// Whoever names other models wants them for whatever one of them will not do.

@@ -158,9 +158,12 @@ pub async fn carry(
             Some((source, grant, how)) => (source, grant, Some(how)),
             None if job.bound.is_some_and(|bound| bound <= Instant::now()) => {
                 let late = late(Due::OutOfTime);
-                return broken_off(session, line, job, late, &pump, tale).await;
+                return Box::pin(broken_off(session, line, job, late, &pump, tale)).await;
             }
-            None => return broken_off(session, line, job, interruption, &pump, tale).await,
+            None => {
+                let end = broken_off(session, line, job, interruption, &pump, tale);
+                return Box::pin(end).await;
+            }
         };
     }
 }

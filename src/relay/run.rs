@@ -79,6 +79,8 @@ impl Job<'_> {
 }
 
 /// Ends with an answer delivered, or with an error when the caller's connection is of no more use.
+///
+/// What is seldom needed is boxed when it comes to it: it does not have its place in every request.
 pub async fn run(
     means: Means<'_>,
     session: &mut Session,
@@ -99,7 +101,7 @@ pub async fn run(
     loop {
         let now = Instant::now();
         if now >= job.deadline {
-            return out_of_time(session, &mut line, &job, tale).await;
+            return Box::pin(out_of_time(session, &mut line, &job, tale)).await;
         }
         let Some((step, mut grant)) = climb.next(&job, now, tale) else {
             break;
@@ -194,9 +196,10 @@ pub async fn run(
                 let manner = manner(&job, step);
                 let flowing = *flowing;
                 let mut tail = Tail::default();
-                let delivered =
-                    deliver::flowing(wires, session, &mut line, flowing, &manner, &mut tail, tale)
-                        .await;
+                let delivered = Box::pin(deliver::flowing(
+                    wires, session, &mut line, flowing, &manner, &mut tail, tale,
+                ))
+                .await;
                 let usage = bill::passed(&job, step, tail.usage(), tail.seen(), tale);
                 grant.used(Instant::now(), usage, job.prompt);
                 match tale.reason {
@@ -241,7 +244,7 @@ pub async fn run(
         if now >= job.deadline && was_cut(&failed.happened) {
             // Our own clock ended it: that says nothing about the target.
             grant.left(now);
-            return out_of_time(session, &mut line, &job, tale).await;
+            return Box::pin(out_of_time(session, &mut line, &job, tale)).await;
         }
         if grant.failed(now, &failed.happened) {
             tracing::warn!("target {} is given up for now", step.candidate.target.id);
@@ -262,7 +265,7 @@ pub async fn run(
             jitter: rand::random(),
         };
         if standing.time_left.is_zero() {
-            return out_of_time(session, &mut line, &job, tale).await;
+            return Box::pin(out_of_time(session, &mut line, &job, tale)).await;
         }
         let verdict = judge(&failed.happened, &standing);
         let is_free = is_refusal_of_key(&failed.happened);
@@ -298,9 +301,9 @@ pub async fn run(
     }
     last.wait(climb.bars.soonest());
     if climb.position.tries == 0 {
-        return no_target(session, &mut line, &job, &climb.bars, tale).await;
+        return Box::pin(no_target(session, &mut line, &job, &climb.bars, tale)).await;
     }
-    give_up(session, &mut line, &job, last, tale).await
+    Box::pin(give_up(session, &mut line, &job, last, tale)).await
 }
 
 /// It would perhaps have gone on, had there been time.
