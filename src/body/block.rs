@@ -1,6 +1,7 @@
 //! Sixty-four bytes at a time, as bit masks: one bit a byte, the first byte in the lowest.
 
 use memchr::memchr2;
+use wide::u8x16;
 
 pub(super) const BLOCK: usize = 64;
 
@@ -18,20 +19,15 @@ pub(super) fn load<'a>(body: &'a [u8], at: usize, padded: &'a mut [u8; BLOCK]) -
     padded
 }
 
-/// The bytes that `is` holds for. Written so that compilers turn the first loop into vector
-/// compares; the product then gathers the lowest bits of eight bytes in its top byte.
+/// The bytes that are `is` once `of` has been taken of their bits.
 #[inline]
-pub(super) fn bits(block: &[u8; BLOCK], is: impl Fn(u8) -> bool) -> u64 {
-    let mut flags = [0u8; BLOCK];
-    for (flag, byte) in flags.iter_mut().zip(block) {
-        *flag = u8::from(is(*byte));
-    }
-    let mut mask = 0;
-    for word in flags.as_chunks::<8>().0.iter().rev() {
-        let gathered = u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        mask = (mask << 8) | gathered;
-    }
-    mask
+pub(super) fn bits(block: &[u8; BLOCK], of: u8, is: u8) -> u64 {
+    let (of, is) = (u8x16::splat(of), u8x16::splat(is));
+    let lanes = block.as_chunks::<16>().0;
+    lanes.iter().rev().fold(0, |mask, lane| {
+        let found = (u8x16::new(*lane) & of).simd_eq(is);
+        (mask << 16) | u64::from(found.to_bitmask())
+    })
 }
 
 /// After so many blocks without a quote or a backslash a vector search takes over: it is several
@@ -70,8 +66,8 @@ impl Strings {
 
     #[inline]
     pub fn marks(&mut self, block: &[u8; BLOCK]) -> Marks {
-        let backslashes = bits(block, |byte| byte == b'\\');
-        let quotes = bits(block, |byte| byte == b'"');
+        let backslashes = bits(block, 0xff, b'\\');
+        let quotes = bits(block, 0xff, b'"');
         self.quiet = if (quotes | backslashes) == 0 {
             self.quiet + 1
         } else {
@@ -161,12 +157,15 @@ mod tests {
     fn a_short_rest_is_made_up_with_spaces() {
         let mut padded = [0; BLOCK];
         assert_eq!(load(b"\"\"", 1, &mut padded).trim_ascii(), b"\"");
-        assert_eq!(bits(load(b"x\"\"", 1, &mut padded), |byte| byte == b'"'), 3);
+        assert_eq!(bits(load(b"x\"\"", 1, &mut padded), 0xff, b'"'), 3);
         let body: Vec<u8> = (0..200).collect();
         assert_eq!(load(&body, 100, &mut padded).as_slice(), &body[100..164]);
-        assert_eq!(
-            bits(load(&body, 0, &mut padded), |byte| byte == 63 || byte == 8),
-            1 << 63 | 256
-        );
+        let block = load(&body, 0, &mut padded);
+        assert_eq!(bits(block, 0xff, 63), 1 << 63);
+        for (of, is) in [(0xff, 8), (0xd9, 0x59), (0xf3, 0x23), (0, 0), (0x80, 0x80)] {
+            let expected = (0..64).filter(|at| block[*at as usize] & of == is);
+            let expected = expected.fold(0, |mask, at| mask | 1u64 << at);
+            assert_eq!(bits(block, of, is), expected, "{of:x} {is:x}");
+        }
     }
 }

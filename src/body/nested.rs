@@ -28,7 +28,7 @@ pub(super) fn end(body: &[u8], open: usize) -> Result<usize, ScanError> {
             continue;
         }
         let outside = !strings.cover(quotes);
-        let mut visits = (bits(block, is_special) | backslashes) & outside;
+        let mut visits = (special(block) | backslashes) & outside;
         while visits != 0 {
             let offset = visits.trailing_zeros() as usize;
             visits &= visits - 1;
@@ -45,8 +45,8 @@ pub(super) fn end(body: &[u8], open: usize) -> Result<usize, ScanError> {
 /// All brackets, and what a lenient reader could take for a comment or a string: there it would
 /// stand elsewhere than this scan does. The masks let `+`, `_`, `Y` and `y` through as well.
 #[inline]
-fn is_special(byte: u8) -> bool {
-    (byte & 0xd9 == 0x59) | (byte & 0xf3 == 0x23)
+fn special(block: &[u8; BLOCK]) -> u64 {
+    bits(block, 0xd9, 0x59) | bits(block, 0xf3, 0x23)
 }
 
 /// The brackets that are open, the innermost in the lowest bit: 1 for an object, 0 for an array.
