@@ -32,8 +32,10 @@ pub const DIRECT: &str = "direct";
 pub const BARE: &str = "bare pingora";
 /// With no prices and no lines of requests: what can be left out is.
 pub const GATEWAY: &str = "overspill";
-/// The same with a price for every model and a line for every request.
+/// The same with a price for every model.
 pub const METERED: &str = "overspill, metered";
+/// The same with a line in a file for every request besides.
+pub const LOGGED: &str = "overspill, metered, logged";
 
 impl Contender {
     pub fn cpu(&self) -> Outcome<Option<Duration>> {
@@ -69,12 +71,13 @@ impl Contenders {
             absent: Vec::new(),
             folder,
         };
-        let starts: [(&str, Start); 5] = [
+        let starts: [(&str, Start); 6] = [
             (BARE, bare),
             ("nginx", nginx),
             ("haproxy", haproxy),
             (GATEWAY, plain),
             (METERED, metered),
+            (LOGGED, logged),
         ];
         for (name, start) in starts {
             match ready(name, start, &contenders.folder, provider).await {
@@ -184,22 +187,24 @@ fn haproxy(folder: &Path, port: u16, provider: SocketAddr) -> Outcome<Process> {
     Process::start("haproxy", &["-db", "-q", "-f", &file])
 }
 
+const SILENT: &str = "level: error";
+
 fn plain(folder: &Path, port: u16, provider: SocketAddr) -> Outcome<Process> {
     let model = |name: &str| format!("\"up{name}\"");
-    gateway(
-        folder,
-        "plain.yaml",
-        (port, provider),
-        model,
-        "level: error",
-    )
+    gateway(folder, "plain.yaml", (port, provider), model, SILENT)
 }
 
 fn metered(folder: &Path, port: u16, provider: SocketAddr) -> Outcome<Process> {
-    let model =
-        |name: &str| format!("{{ name: \"up{name}\", price: {{ input: 0.27, output: 1.1 }} }}");
+    gateway(folder, "metered.yaml", (port, provider), priced, SILENT)
+}
+
+fn logged(folder: &Path, port: u16, provider: SocketAddr) -> Outcome<Process> {
     let log = format!("access: {}/access.log", folder.display());
-    gateway(folder, "metered.yaml", (port, provider), model, &log)
+    gateway(folder, "logged.yaml", (port, provider), priced, &log)
+}
+
+fn priced(name: &str) -> String {
+    format!("{{ name: \"up{name}\", price: {{ input: 0.27, output: 1.1 }} }}")
 }
 
 fn gateway(
