@@ -108,10 +108,14 @@ impl Keeper {
             while now != seen {
                 sleep(REST).await;
                 let later = again(now.clone()).await;
-                if later == now {
+                if later != now {
+                    now = later;
+                } else if later == self.reloader.seen().await {
+                    // Somebody else asked for it to be read meanwhile.
+                    break;
+                } else {
                     return;
                 }
-                now = later;
             }
         }
     }

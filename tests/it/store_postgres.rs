@@ -1,5 +1,7 @@
 //! Records in a real PostgreSQL server, which goes and comes back.
 
+use crate::harness::answers::either;
+use crate::harness::crowd::Crowd;
 use crate::harness::postgres::{PASSWORD, Postgres};
 use crate::harness::*;
 
@@ -71,6 +73,31 @@ async fn a_database_that_goes_and_comes_back_fails_nothing_and_loses_what_is_cou
     for text in [gateway.output(), metrics, shown] {
         assert!(!text.contains(PASSWORD), "a password in\n{text}");
     }
+}
+
+/// A minute with `FULL=1`.
+#[tokio::test]
+async fn a_crowd_does_not_notice_that_the_database_is_away() {
+    let provider = Provider::start(either).await;
+    let mut postgres = Postgres::new();
+    postgres.start().await;
+    let quiet = Config::one(&provider)
+        .top("store: { url: \"${DATABASE}\", queue: 200 }")
+        .env("DATABASE", &postgres.url());
+    let gateway = Gateway::start(&quiet).await;
+    gateway.store_is(true).await;
+    let crowd = Crowd::of(8, gateway.address);
+    until("the crowd is there", ms(10_000), || crowd.answered() > 100).await;
+    postgres.stop().await;
+    let full = std::env::var_os("FULL").is_some_and(|full| full == "1");
+    tokio::time::sleep(ms(if full { 60_000 } else { 2000 })).await;
+    postgres.start().await;
+    gateway.store_is(true).await;
+    let asked = crowd.leave().await;
+    let (written, lost) = gateway.settled().await;
+    assert_eq!(written + lost, asked);
+    assert!(lost > 0, "{written} written");
+    assert_eq!(total_requests(&gateway, "").await, written as i64);
 }
 
 #[tokio::test]

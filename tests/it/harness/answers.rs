@@ -113,3 +113,11 @@ pub fn stream_reply(model: &str, content: &str) -> Vec<Act> {
         last(),
     ]
 }
+
+/// Whole or streamed, as it was asked.
+pub fn either(_: usize, seen: &Seen) -> Vec<Act> {
+    match seen.json()["stream"].as_bool() {
+        Some(true) => stream_reply(&seen.model(), "hello"),
+        _ => chat_reply(seen),
+    }
+}
