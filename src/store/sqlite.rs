@@ -37,9 +37,10 @@ pub async fn open(path: &Path, suspect: bool) -> Result<Connection, Fault> {
     }
 }
 
-/// A connection that reads what is there.
+/// A connection that reads what is there, and only that: one that may write takes the journal along
+/// when it closes, and where the file was set aside meanwhile that is the fresh one's.
 pub async fn read(path: &Path) -> Result<Connection, Fault> {
-    let connection = options(path).connect().await?;
+    let connection = options(path).read_only(true).connect().await?;
     Ok(Connection::Sqlite(Box::new(connection)))
 }
 
