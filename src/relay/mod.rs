@@ -48,7 +48,7 @@ impl Wires {
         Wires {
             book,
             habits: Habits::default(),
-            connector: Connector::new(Some(ConnectorOptions::new(1))),
+            connector: Connector::new(Some(ConnectorOptions::new(pool))),
             idle: Idle::new(pool),
         }
     }

@@ -75,6 +75,30 @@ async fn one_provider_verified_and_one_not_do_not_share_connections() {
 }
 
 #[tokio::test]
+async fn several_that_speak_http_2_keep_their_connections_beside_each_other() {
+    let mut providers = Vec::new();
+    let mut config = Config::new();
+    for name in ["one", "two", "three"] {
+        let provider = H2Provider::start(Identity::new().acceptor(&["h2"])).await;
+        let base = format!("https://localhost:{}/v1", provider.address.port());
+        config = config
+            .provider(name, &base)
+            .with("tls", "{ verify: false }");
+        providers.push(provider);
+    }
+    let targets = "{ provider: one }, { provider: two }, { provider: three }";
+    let gateway = Gateway::start(&config.route("main", targets)).await;
+    for _ in 0..9 {
+        gateway.chat(ASK).await.expect(200);
+    }
+    for provider in &providers {
+        let seen = provider.seen();
+        assert_eq!(seen.len(), 3);
+        assert!(seen.iter().all(|seen| seen.connection == 0));
+    }
+}
+
+#[tokio::test]
 async fn http_2_is_spoken_where_the_provider_offers_it() {
     let provider = H2Provider::start(Identity::new().acceptor(&["h2", "http/1.1"])).await;
     let gateway = Gateway::start(&behind_tls("localhost", provider.address, false)).await;

@@ -47,8 +47,8 @@ fn amounts_are_whole_micro_dollars() {
         ),
         // Never nothing.
         (
-            "currencies: { XXX: 1000000 }",
-            "{ xxx: 0.000001, per: day }",
+            "currencies: { IDR: 1000000 }",
+            "{ idr: 0.000001, per: day }",
             1,
             Period::Day,
         ),

@@ -20,7 +20,7 @@ const JOINED_ANYWAY: usize = 64 * 1024;
 /// How many bytes went which way.
 enum Progress {
     Out(usize),
-    /// Nothing could go out. None: the other end is done.
+    /// Nothing could go out. Nothing came in either: the other end is done.
     In(usize),
 }
 
