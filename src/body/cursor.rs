@@ -216,6 +216,21 @@ pub fn say(quoted: &[u8], text: &mut String) -> bool {
     string::append(quoted, text).is_some()
 }
 
+/// All of the member that has this key and this value, and one comma beside it: what is left without
+/// it is an object still. None where the key is spelled in another way.
+pub fn member(text: &[u8], key: &[u8], value: &Span) -> Option<Span> {
+    let colon = text.get(..value.start)?.trim_ascii_end();
+    let quote = colon.strip_suffix(b":")?.trim_ascii_end();
+    let spelled = quote.strip_suffix(b"\"")?.strip_suffix(key)?;
+    let before = spelled.strip_suffix(b"\"")?;
+    let behind = text.get(value.end..)?;
+    if let Some(rest) = behind.trim_ascii_start().strip_prefix(b",") {
+        return Some(before.len()..text.len() - rest.len());
+    }
+    let comma = before.trim_ascii_end().strip_suffix(b",");
+    Some(comma.unwrap_or(before).len()..value.end)
+}
+
 /// Null, or an empty string, list or object: nothing. White space in a
 /// string is something.
 pub fn is_blank(json: &[u8]) -> bool {
@@ -303,6 +318,30 @@ mod tests {
         assert_eq!(whole, Some(0..text.len()));
         assert_eq!(&text[model.unwrap()], br#""m""#);
         assert_eq!(kinds, [b'1', b'"']);
+    }
+
+    #[test]
+    fn a_member_goes_with_one_of_its_commas() {
+        for (text, without) in [
+            (r#"{"role":"a"}"#, "{}"),
+            (r#"{"role":"a","b":1}"#, r#"{"b":1}"#),
+            (r#"{"b":1,"role":"a"}"#, r#"{"b":1}"#),
+            (r#"{ "b":1 , "role" : "a" , "c":2}"#, r#"{ "b":1 ,  "c":2}"#),
+            (r#"{"b":1 , "role":"a" }"#, r#"{"b":1  }"#),
+        ] {
+            let mut cursor = Cursor::new(text.as_bytes());
+            let mut value = None;
+            cursor.object(|inner, key| {
+                let span = inner.skip()?;
+                value = (key == b"role").then_some(span).or(value.take());
+                Some(())
+            });
+            let span = member(text.as_bytes(), b"role", &value.unwrap()).unwrap();
+            let left = format!("{}{}", &text[..span.start], &text[span.end..]);
+            assert_eq!(left, without, "{text}");
+        }
+        let escaped = br#"{"r\u006fle":"a"}"#;
+        assert_eq!(member(escaped, b"role", &(15..18)), None);
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct Glance {
     /// A JSON string that is not empty.
     pub text: Option<Span>,
     pub reasoning: Option<Span>,
+    /// Who speaks.
+    pub role: Option<Span>,
     /// Content that is neither text nor reasoning, such as a tool call.
     pub beyond: bool,
 }

@@ -7,7 +7,7 @@
 
 mod edits;
 
-use crate::body::cursor::say;
+use crate::body::cursor::{member, say};
 use crate::config::snapshot::Endpoint;
 use crate::dialect::openai::error::error_inside;
 use crate::dialect::stream::{Glance, end_marker, glance};
@@ -499,6 +499,13 @@ impl Pump {
         }
         edits.replace(&glance.id, delivered.id.as_deref());
         edits.replace(&glance.created, delivered.created.as_deref());
+        if let Some(role) = &glance.role {
+            // It was said at the beginning; readers that add up what they read would say it twice.
+            match member(data, b"role", role) {
+                Some(member) => edits.push(member, b""),
+                None => edits.push(role.clone(), b"null"),
+            }
+        }
         if unsaid > 0 {
             edits.replace(&glance.text, Some(text.as_bytes()));
         }

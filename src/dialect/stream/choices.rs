@@ -110,6 +110,10 @@ fn choice(cursor: &mut Cursor, glance: &mut Glance, usage: &mut Option<Span>) ->
 fn part(cursor: &mut Cursor, key: &[u8], glance: &mut Glance) -> Option<()> {
     match key {
         b"content" => text(cursor, glance),
+        b"role" => {
+            glance.role = string(cursor)?;
+            Some(())
+        }
         b"reasoning_content" | b"reasoning" => {
             let value = cursor.skip()?;
             let json = cursor.text(&value);

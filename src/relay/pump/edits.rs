@@ -4,8 +4,8 @@ use crate::body::cursor::Span;
 use crate::sse::event::Event;
 use bytes::{BufMut, BytesMut};
 
-/// Model, id, created, text, reasoning, usage.
-const MOST: usize = 6;
+/// Model, id, created, role, text, reasoning, usage.
+const MOST: usize = 7;
 
 /// New bytes for spans of an event's data.
 #[derive(Debug, Default)]

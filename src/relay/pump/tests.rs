@@ -202,6 +202,39 @@ fn a_continuation_wears_the_first_answers_name() {
 }
 
 #[test]
+fn a_role_beside_content_is_not_said_again() {
+    let first = format!(
+        "{}{}",
+        event("{\"role\":\"assistant\",\"content\":\"\"}"),
+        text("one")
+    );
+    for (delta, shown) in [
+        (
+            r#"{"role":"assistant","content":" two"}"#,
+            r#"{"content":" two"}"#,
+        ),
+        (
+            r#"{"content":" two", "role": "assistant"}"#,
+            r#"{"content":" two"}"#,
+        ),
+        (
+            r#"{"r\u006fle":"assistant","content":" two"}"#,
+            r#"{"r\u006fle":null,"content":" two"}"#,
+        ),
+    ] {
+        let second = format!("{}{END}{DONE}", event(delta));
+        let (out, _) = carried_on(&first, Graft::prefill, &second, 1000);
+        assert_eq!(contents(&out), "one two");
+        assert_eq!(out.matches("assistant").count(), 1, "{out}");
+        assert!(out.contains(shown), "{out}");
+        let afresh = second.replace(" two", "one two");
+        let (out, _) = carried_on(&first, Graft::afresh, &afresh, 1000);
+        assert_eq!(contents(&out), "one two");
+        assert!(out.contains(shown), "{out}");
+    }
+}
+
+#[test]
 fn an_answer_afresh_is_skipped_as_far_as_it_was_heard() {
     let first = format!(
         "{}{}",

@@ -84,10 +84,7 @@ impl Caller {
             );
         }
         let choices = || events.iter().map(|event| &event["choices"][0]);
-        // One that says nothing else.
-        let roles = choices().filter(|choice| {
-            choice["delta"]["role"].is_string() && choice["finish_reason"].is_null()
-        });
+        let roles = choices().filter(|choice| choice["delta"]["role"].is_string());
         let ends = choices()
             .filter(|choice| choice["finish_reason"].is_string())
             .count();

@@ -19,7 +19,7 @@ pub struct Telling {
     size: usize,
     escaped: bool,
     role: bool,
-    /// The last text and the end of the reasoning share their events with what follows.
+    /// The role, the last text and the end of the reasoning share their events with what follows.
     joined: bool,
     finish: bool,
     usage: bool,
@@ -32,8 +32,11 @@ impl Telling {
     /// The bytes that come of it. `name`: a number by which this provider's events are known.
     pub fn of(&self, answer: &Answer, name: usize) -> Vec<u8> {
         let mut deltas = Vec::new();
-        if self.role {
-            deltas.push((r#""role":"assistant","content":"""#.to_owned(), "null"));
+        let mut role = self.role.then_some(r#""role":"assistant""#);
+        if !self.joined
+            && let Some(role) = role.take()
+        {
+            deltas.push((format!(r#"{role},"content":"""#), "null"));
         }
         let thoughts = self.pieces("reasoning_content", &answer.reasoning);
         let mut words = self.pieces("content", &answer.text);
@@ -49,6 +52,9 @@ impl Telling {
             thought.push_str(&words.remove(0));
         }
         deltas.extend(words.into_iter().map(|word| (word, "null")));
+        if let (Some(role), Some((first, _))) = (role, deltas.first_mut()) {
+            *first = format!("{role},{first}");
+        }
         match deltas.last_mut() {
             _ if !self.finish => {}
             Some((_, why)) if self.joined => *why = "\"stop\"",
