@@ -44,11 +44,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Connections kept to each provider, per core.
 const POOL: usize = 512;
-/// Each caller's connection holds both, idle or not. A usual request is read in one go, what is
-/// larger past the buffer.
-const READ_BUFFER: usize = 40 * 1024;
+/// Each caller's connection holds both, idle or not. Without TLS, whoever reads has room for it;
+/// with TLS, a record has.
+const READ_BUFFER: usize = 0;
+const TLS_READ_BUFFER: usize = 16 * 1024;
 /// Room for a head and a small answer, or for one event, in one write.
-const WRITE_BUFFER: usize = 8 * 1024;
+const WRITE_BUFFER: usize = 4 * 1024;
 /// For the last bytes of the last answer, and the log's last lines.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// For the records that wait when the last request has ended.
@@ -281,7 +282,8 @@ fn add_listeners(
 ) -> Result<Vec<Arc<Certificate>>, String> {
     let mut certificates = Vec::new();
     for listen in &settings.listen {
-        let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+        let read = listen.tls.as_ref().map_or(READ_BUFFER, |_| TLS_READ_BUFFER);
+        let buffers = L4BufferSettings::new(read, WRITE_BUFFER);
         let mut config = ListenerConfig::tcp(listen.address.to_string());
         if let Some(files) = &listen.tls {
             let certificate = Certificate::load(files.clone())?;

@@ -8,21 +8,36 @@ use crate::error::{Failure, Reason, shown};
 use crate::explain;
 use crate::proxy::context::Call;
 use crate::proxy::passthrough::Refused;
-use crate::proxy::{answer, intake, models, passthrough, reply, spend};
+use crate::proxy::{answer, intake, models, reply, spend};
 use crate::routing::table::{self, Asked, Known};
 use crate::telemetry::trace_context::TraceContext;
 use crate::upstream::headers::REQUEST_ID;
 use http::{HeaderMap, Method, header};
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Asked so often that nobody wants to be told of it.
 const HEALTH: &str = "/health";
 
-/// Answers the request, or leaves it to Pingora's own phases (`Ok(false)`).
-pub async fn admit(session: &mut Session, call: &mut Call) -> pingora::Result<bool> {
-    let head = session.downstream_session.req_header();
+/// What becomes of a request, by its head.
+pub enum Admitted {
+    /// Streamed through by this route.
+    Stream(Arc<Route>),
+    /// Answered by the gateway itself.
+    Own(Work),
+}
+
+/// What there is to do for an answer of our own.
+pub enum Work {
+    Health,
+    Models(String),
+    Call(AskedCall),
+    Refusal(Refusal),
+}
+
+pub fn admit(session: &ServerSession, call: &mut Call) -> Admitted {
+    let head = session.req_header();
     call.method = head.method.as_str().to_owned();
     call.path = head.uri.path().to_owned();
     call.tale.request_id = request_id(&head.headers);
@@ -32,45 +47,33 @@ pub async fn admit(session: &mut Session, call: &mut Call) -> pingora::Result<bo
     }
     let snapshot = Arc::clone(&call.snapshot);
     match route_by_head(session, call, &snapshot) {
-        Ok(Admitted::Health) => {
-            reply::json(session, 200, "{\"status\":\"ok\"}", &mut call.tale).await?;
-        }
-        Ok(Admitted::Models(body)) => {
-            reply::json(session, 200, body, &mut call.tale).await?;
-        }
-        Ok(Admitted::Stream(route)) => {
-            let sticky = answer::sticky_key(session, call, &route, b"");
-            let key = call.key.clone();
-            return match passthrough::choose(call, &route, key.as_deref(), sticky).await {
-                Ok(chosen) => {
-                    call.passthrough = Some(chosen);
-                    Ok(false)
-                }
-                Err(refused) => {
-                    let Refused {
-                        failure,
-                        retry_after,
-                    } = refused;
-                    reply::fail(session, failure, None, retry_after, &mut call.tale).await?;
-                    Ok(true)
-                }
-            };
-        }
-        Ok(Admitted::Call(asked)) => answer::answer(session, call, &snapshot, asked).await?,
-        Err(refusal) => {
-            let Refusal { failure, endpoint } = refusal;
-            reply::fail(session, failure, endpoint, None, &mut call.tale).await?;
-        }
+        Ok(admitted) => admitted,
+        Err(refusal) => Admitted::Own(Work::Refusal(refusal)),
     }
-    Ok(true)
 }
 
-enum Admitted {
-    Health,
-    Models(String),
-    /// Streamed through by this route.
-    Stream(Arc<Route>),
-    Call(AskedCall),
+/// Answers the request.
+pub async fn perform(
+    session: &mut ServerSession,
+    call: &mut Call,
+    work: Work,
+) -> pingora::Result<()> {
+    match work {
+        Work::Health => reply::json(session, 200, "{\"status\":\"ok\"}", &mut call.tale).await,
+        Work::Models(body) => reply::json(session, 200, body, &mut call.tale).await,
+        Work::Call(asked) => {
+            let snapshot = Arc::clone(&call.snapshot);
+            answer::answer(session, call, &snapshot, asked).await
+        }
+        Work::Refusal(refusal) => {
+            let Refusal {
+                failure,
+                endpoint,
+                retry_after,
+            } = refusal;
+            reply::fail(session, failure, endpoint, retry_after, &mut call.tale).await
+        }
+    }
 }
 
 /// A call whose body is worth reading.
@@ -81,24 +84,44 @@ pub struct AskedCall {
     pub timeout: Option<Duration>,
 }
 
-struct Refusal {
+pub struct Refusal {
     failure: Failure,
     endpoint: Option<Endpoint>,
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    fn new(failure: Failure, endpoint: Option<Endpoint>) -> Refusal {
+        Refusal {
+            failure,
+            endpoint,
+            retry_after: None,
+        }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Refusal {
+        Refusal {
+            retry_after: refused.retry_after,
+            ..Refusal::new(refused.failure, None)
+        }
+    }
 }
 
 /// Everything that the head alone decides, before anything more is read.
 fn route_by_head(
-    session: &Session,
+    session: &ServerSession,
     call: &mut Call,
     snapshot: &Arc<Snapshot>,
 ) -> Result<Admitted, Refusal> {
-    let head = session.downstream_session.req_header();
+    let head = session.req_header();
     let path = head.uri.path();
     let endpoint = Endpoint::at(path);
-    let refuse = |failure| Refusal { failure, endpoint };
+    let refuse = |failure| Refusal::new(failure, endpoint);
     if path == HEALTH {
         return match head.method {
-            Method::GET | Method::HEAD => Ok(Admitted::Health),
+            Method::GET | Method::HEAD => Ok(Admitted::Own(Work::Health)),
             _ => Err(refuse(wrong_method("GET"))),
         };
     }
@@ -112,7 +135,7 @@ fn route_by_head(
             return Err(refuse(wrong_method("GET")));
         }
         return list_models(snapshot, key.as_deref(), below, head.uri.query())
-            .map(Admitted::Models)
+            .map(|body| Admitted::Own(Work::Models(body)))
             .map_err(refuse);
     }
     let asked = asked(session, key.as_deref());
@@ -130,10 +153,7 @@ fn route_by_head(
     }
     // A path of one's own speaks the chat dialect, unless it is one of the standard ones.
     let endpoint = endpoint.unwrap_or(Endpoint::Chat);
-    let refuse = |failure| Refusal {
-        failure,
-        endpoint: Some(endpoint),
-    };
+    let refuse = |failure| Refusal::new(failure, Some(endpoint));
     if head.method != Method::POST {
         return Err(refuse(wrong_method("POST")));
     }
@@ -144,15 +164,15 @@ fn route_by_head(
     {
         return Err(refuse(failure));
     }
-    Ok(Admitted::Call(AskedCall {
+    Ok(Admitted::Own(Work::Call(AskedCall {
         endpoint,
         coding,
         timeout,
-    }))
+    })))
 }
 
-pub fn asked<'a>(session: &'a Session, key: Option<&'a Key>) -> Asked<'a> {
-    let head = session.downstream_session.req_header();
+pub fn asked<'a>(session: &'a ServerSession, key: Option<&'a Key>) -> Asked<'a> {
+    let head = session.req_header();
     let host = head
         .uri
         .authority()

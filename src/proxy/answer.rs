@@ -27,57 +27,44 @@ use crate::routing::preferences::{self, Preferences};
 use crate::routing::sticky::hash;
 use bytes::Bytes;
 use http::HeaderName;
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Reads the body, finds who serves it, and hands both to the relay.
 pub async fn answer(
-    session: &mut Session,
+    session: &mut ServerSession,
     call: &mut Call,
     snapshot: &Arc<Snapshot>,
     asked_call: AskedCall,
 ) -> pingora::Result<()> {
-    let AskedCall {
-        endpoint,
-        coding,
-        timeout,
-    } = asked_call;
-    let began = Instant::now();
-    let bound = timeout.map(|timeout| call.started + timeout);
-    let shared = Arc::clone(&call.shared);
-    let read = intake::read(session, coding, &snapshot.server, &shared.buffers, bound).await;
-    let now = Instant::now();
-    call.tale.waited += now.saturating_duration_since(began);
-    let read = match read? {
-        Ok(body) => understood(call, snapshot, endpoint, body),
-        Err(failure) => Err(failure),
+    let endpoint = asked_call.endpoint;
+    let bound = asked_call.timeout.map(|timeout| call.started + timeout);
+    let Some(mut understood) = heard(session, call, snapshot, asked_call, bound).await? else {
+        return Ok(());
     };
-    let call_for = match read {
-        Ok(understood) => understood,
-        Err(failure) => {
-            return fail(session, failure, endpoint, call).await;
-        }
-    };
+    let bytes = std::mem::take(&mut understood.bytes);
+    let reservation = understood.reservation.take();
     let Understood {
-        bytes,
-        reservation,
         scanned,
         preferences,
         provider_field,
         model,
-    } = call_for;
+        ..
+    } = &understood;
+    let shared = Arc::clone(&call.shared);
+    let now = Instant::now();
     let model = model.as_deref();
     let key = call.key.clone();
-    let tokens = expected_tokens(&bytes, &scanned);
-    let needs = || needs_of(&bytes, &scanned, endpoint);
-    let explains = explain::is_asked(&session.downstream_session.req_header().headers);
+    let tokens = expected_tokens(&bytes, scanned);
+    let needs = || needs_of(&bytes, scanned, endpoint);
+    let explains = explain::is_asked(&session.req_header().headers);
     let ask = Ask {
         asked: asked(session, key.as_deref()),
         endpoint: Some(endpoint),
         model,
-        preferences: &preferences,
+        preferences,
         needs: &needs,
         tokens,
         drawn: (rand::random(), rand::random()),
@@ -96,8 +83,9 @@ pub async fn answer(
                 Ok(explained.with_budget(spend::standing(call)).to_json())
             });
             drop(table);
+            let tale = &mut call.tale;
             return match explained {
-                Ok(explained) => reply::json(session, 200, explained, &mut call.tale).await,
+                Ok(told) => Box::pin(reply::json(session, 200, told, tale)).await,
                 Err(failure) => fail(session, failure, endpoint, call).await,
             };
         }
@@ -123,21 +111,22 @@ pub async fn answer(
         failure,
         retry_after,
     }) = spend::reserve(call, &plan.steps, || {
-        Uses::of(&bytes, &scanned, endpoint, tokens)
+        Uses::of(&bytes, scanned, endpoint, tokens)
     }) {
-        let endpoint = Some(endpoint);
-        return reply::fail(session, failure, endpoint, retry_after, &mut call.tale).await;
+        let (endpoint, tale) = (Some(endpoint), &mut call.tale);
+        let failing = reply::fail(session, failure, endpoint, retry_after, tale);
+        return Box::pin(failing).await;
     }
-    let head = session.downstream_session.req_header();
+    let head = session.req_header();
     let query = head.uri.query().map(str::to_owned);
     let deadline = call.started + route.timeouts.deadline;
-    let asks_usage = scanned.stream && asks_for_usage(&bytes, &scanned);
+    let asks_usage = scanned.stream && asks_for_usage(&bytes, scanned);
     let retry = match preferences.models.is_empty() {
         true => Cow::Borrowed(&route.retry),
         false => Cow::Owned(with_other_models(&route.retry)),
     };
     let rules = key.as_ref().map(|key| &key.rules);
-    let job = Job {
+    let mut job = Job {
         route,
         steps: &plan.steps,
         excluded: &plan.excluded,
@@ -145,15 +134,15 @@ pub async fn answer(
         wish: Wish {
             provider_field: provider_field.as_deref(),
             key: rules,
-            preferences: &preferences,
+            preferences,
         },
         endpoint,
         providers: &snapshot.providers,
         below: endpoint.path(),
         query: query.as_deref(),
         body: bytes,
-        reservation: Some(reservation),
-        scan: &scanned,
+        reservation,
+        scan: scanned,
         asks_usage,
         tokens: tokens.0.saturating_add(tokens.1),
         prompt: tokens.0,
@@ -169,12 +158,38 @@ pub async fn answer(
         budget: &shared.retry_budget,
         metrics: &shared.metrics,
     };
-    run::run(means, session, job, &mut call.tale).await
+    run::run(means, session, &mut job, &mut call.tale).await
+}
+
+/// What the caller says. None: it was not understood, and told so.
+async fn heard(
+    session: &mut ServerSession,
+    call: &mut Call,
+    snapshot: &Arc<Snapshot>,
+    asked_call: AskedCall,
+    bound: Option<Instant>,
+) -> pingora::Result<Option<Understood>> {
+    let began = Instant::now();
+    let AskedCall {
+        endpoint, coding, ..
+    } = asked_call;
+    let buffers = Arc::clone(&call.shared.buffers);
+    let read = intake::read(session, coding, &snapshot.server, &buffers, bound).await;
+    call.tale.waited += began.elapsed();
+    let failure = match read? {
+        Ok(body) => match understood(call, snapshot, endpoint, body) {
+            Ok(understood) => return Ok(Some(understood)),
+            Err(failure) => failure,
+        },
+        Err(failure) => failure,
+    };
+    fail(session, failure, endpoint, call).await?;
+    Ok(None)
 }
 
 /// Seldom, and large: it does not have its place in every request.
 async fn fail(
-    session: &mut Session,
+    session: &mut ServerSession,
     failure: Failure,
     endpoint: Endpoint,
     call: &mut Call,
@@ -194,7 +209,7 @@ fn with_other_models(retry: &Retry) -> Retry {
 struct Understood {
     /// Without what is said to the gateway alone.
     bytes: Bytes,
-    reservation: Reservation,
+    reservation: Option<Reservation>,
     scanned: Scan,
     preferences: Preferences,
     /// The `provider` object as it was written.
@@ -249,7 +264,7 @@ fn understood(
     });
     Ok(Understood {
         bytes,
-        reservation,
+        reservation: Some(reservation),
         scanned,
         preferences,
         provider_field,
@@ -323,11 +338,11 @@ pub fn allowed(body: &[u8], scan: &Scan) -> Option<u64> {
 }
 
 /// What keeps a caller's calls at one target: the first of the route's list that this call has.
-pub fn sticky_key(session: &Session, call: &Call, route: &Route, body: &[u8]) -> u64 {
+pub fn sticky_key(session: &ServerSession, call: &Call, route: &Route, body: &[u8]) -> u64 {
     if route.balance != Balance::Sticky {
         return 0;
     }
-    let headers = &session.downstream_session.req_header().headers;
+    let headers = &session.req_header().headers;
     let header = |name: &HeaderName| headers.get(name).map(|value| hash(value.as_bytes()));
     let found = route.sticky.iter().find_map(|by| match by {
         StickyBy::Session => header(&HeaderName::from_static("x-overspill-session")),

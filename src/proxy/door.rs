@@ -1,22 +1,25 @@
 //! The first moments of a connection: what it speaks, and that it speaks at all.
 
+use crate::proxy::arrival::{first_bytes, more_bytes};
+use crate::proxy::handover::{Remains, serve};
 use crate::proxy::service::Gateway;
 use crate::proxy::shared::Shared;
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::protocols::l4::stream::Stream as PlainStream;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
-use pingora::time::{sleep, timeout};
+use pingora::time::sleep;
 use pingora_proxy::HttpProxy;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// No request line is shorter than this, and the HTTP/2 preface begins with it and no method.
-const FIRST: [u8; 3] = *b"PRI";
-const PREFACE: usize = 24;
+/// How HTTP/2 begins where nothing was agreed on.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Uploads at full speed need more than the 64 KiB that HTTP/2 starts with.
 const H2_STREAM_WINDOW: u32 = 1024 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
@@ -54,31 +57,78 @@ impl Door {
         }
     }
 
-    /// One request after the other. Until the first is there, the connection has the time of a
-    /// head; `early_request_filter` gives it that of an idle one.
-    async fn http1(&self, stream: Stream, patience: Patience) {
-        let leaving = &self.leaving;
-        let mut session = ServerSession::new_http1(stream);
-        let wait = whole_seconds(patience.header);
-        session.set_keepalive((!*leaving.borrow()).then_some(wait));
-        let mut left = self.proxy.process_new_http(session, leaving).await;
-        while let Some(reused) = left {
-            let (stream, settings) = reused.consume();
-            let mut session = ServerSession::new_http1(stream);
-            if let Some(settings) = settings {
-                settings.apply_to_session(&mut session);
+    /// Everything that a connection brings.
+    async fn receive(self: Arc<Self>, mut stream: Stream, closed: ShutdownWatch) {
+        let patience = self.patience();
+        // With TLS the protocol was agreed on in the handshake.
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            return Box::pin(self.http2(stream, patience, &closed)).await;
+        }
+        let Some(mut come) = first_bytes(&mut stream, patience.header, &closed).await else {
+            return;
+        };
+        if stream.get_ssl_digest().is_none() {
+            while come.len() < PREFACE.len() && PREFACE.starts_with(&come) {
+                if !more_bytes(&mut stream, &mut come, patience.header).await {
+                    return;
+                }
             }
-            left = self.proxy.process_new_http(session, leaving).await;
+            if come.starts_with(PREFACE) {
+                let Some(stream) = put_back(stream, &come) else {
+                    return;
+                };
+                return Box::pin(self.http2(stream, patience, &closed)).await;
+            }
+        }
+        self.http1(stream, come, patience, &closed).await;
+    }
+
+    /// One request after the other, beginning with what has come of the first. A head that has
+    /// begun to come has the time of the first head, or that of an idle connection.
+    async fn http1(
+        &self,
+        mut stream: Stream,
+        mut come: BytesMut,
+        patience: Patience,
+        closed: &ShutdownWatch,
+    ) {
+        let mut wait = patience.header;
+        loop {
+            let mut session = ServerSession::new_http1(stream);
+            session.set_keepalive((!*self.leaving.borrow()).then_some(whole_seconds(wait)));
+            session.set_pipelined_prefix(come);
+            let mut remains = self.serve(session).await;
+            while let Remains::Streamed(reused) = remains {
+                let (stream, settings) = reused.consume();
+                let mut session = ServerSession::new_http1(stream);
+                if let Some(settings) = settings {
+                    settings.apply_to_session(&mut session);
+                }
+                remains = self.serve(session).await;
+            }
+            let Remains::Open(reusable) = remains else {
+                return;
+            };
+            wait = patience.keepalive;
+            let (left, begun) = reusable.into_parts();
+            stream = left;
+            come = match begun {
+                Some(begun) => begun,
+                None => match first_bytes(&mut stream, wait, closed).await {
+                    Some(come) => come,
+                    None => return,
+                },
+            };
         }
     }
 
+    /// The session has its place in what it is served by, and not here too.
+    fn serve(&self, session: ServerSession) -> impl Future<Output = Remains> + Send {
+        serve(self.proxy.process_new_http(session, &self.leaving))
+    }
+
     /// HTTP/2 connections are told apart: one that never sends a request is closed.
-    async fn http2(
-        &self,
-        stream: Stream,
-        patience: Patience,
-        closed: &ShutdownWatch,
-    ) -> Option<Stream> {
+    async fn http2(&self, stream: Stream, patience: Patience, closed: &ShutdownWatch) {
         // Asked to leave before its first request, a caller would have come for nothing.
         let late = *self.leaving.borrow();
         let leaving = if late { closed } else { &self.leaving };
@@ -87,13 +137,11 @@ impl Door {
         let served = speaker.process_new(stream, leaving);
         tokio::pin!(served);
         tokio::select! {
-            stream = &mut served => return stream,
+            _ = &mut served => return,
             () = sleep(patience.header) => {}
         }
         if speaker.asked.load(Ordering::Relaxed) {
-            served.await
-        } else {
-            None
+            served.await;
         }
     }
 }
@@ -102,41 +150,26 @@ impl Door {
 impl ServerApp for Door {
     async fn process_new(
         self: &Arc<Self>,
-        mut stream: Stream,
+        stream: Stream,
         closed: &ShutdownWatch,
     ) -> Option<Stream> {
-        let patience = self.patience();
-        // With TLS the protocol was agreed on in the handshake.
-        if stream.get_ssl_digest().is_some() {
-            return match stream.selected_alpn_proto() {
-                Some(ALPN::H2) => self.http2(stream, patience, closed).await,
-                _ => {
-                    self.http1(stream, patience).await;
-                    None
-                }
-            };
-        }
-        let mut first = [0; FIRST.len()];
-        timeout(patience.header, stream.try_peek(&mut first))
-            .await
-            .ok()?
-            .ok()?;
-        if first != FIRST {
-            self.http1(stream, patience).await;
-            return None;
-        }
-        let mut preface = [0; PREFACE];
-        timeout(patience.header, stream.try_peek(&mut preface))
-            .await
-            .ok()?
-            .ok()?;
-        self.http2(stream, patience, closed).await
+        // Whoever opened the connection has room for a handshake, some 9 KiB, for as long as it
+        // waits here.
+        tokio::spawn(Arc::clone(self).receive(stream, closed.clone()));
+        None
     }
 
     async fn cleanup(&self) {
-        // Wakes the connections that wait for their next request, so that they close.
+        // Wakes those that wait in the pipeline, so that they close.
         self.proxy.http_cleanup().await;
     }
+}
+
+/// What was read of a connection without TLS, to be read once more.
+fn put_back(stream: Stream, bytes: &[u8]) -> Option<Stream> {
+    let mut plain = stream.into_any().downcast::<PlainStream>().ok()?;
+    plain.rewind(bytes);
+    Some(plain)
 }
 
 /// Whole seconds are all that Pingora counts in; none at all would mean for ever.
@@ -173,7 +206,10 @@ impl HttpServerApp for Speaker {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         self.asked.store(true, Ordering::Relaxed);
-        self.proxy.process_new_http(session, shutdown).await
+        match serve(self.proxy.process_new_http(session, shutdown)).await {
+            Remains::Streamed(reused) => Some(reused),
+            Remains::Open(_) | Remains::Closed => None,
+        }
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -7,8 +7,8 @@ use crate::limits::buffers::{Buffers, Full, Growing, Reservation};
 use crate::proxy::reply;
 use bytes::Bytes;
 use http::header;
+use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
-use pingora_proxy::Session;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,8 @@ pub struct Body {
 const INFLATE_STEP: usize = 4096;
 
 /// What the head alone already forbids.
-pub fn check_head(session: &Session, server: &Server) -> Result<Option<Coding>, Failure> {
-    let head = session.downstream_session.req_header();
+pub fn check_head(session: &ServerSession, server: &Server) -> Result<Option<Coding>, Failure> {
+    let head = session.req_header();
     if let Some(value) = head.headers.get(header::CONTENT_TYPE)
         && !is_json(value.as_bytes())
     {
@@ -61,24 +61,22 @@ fn is_json(value: &[u8]) -> bool {
                 .is_some_and(|tail| tail.eq_ignore_ascii_case(b"+json")))
 }
 
-fn announced(session: &Session) -> Option<usize> {
-    let value = session
-        .downstream_session
-        .get_header(header::CONTENT_LENGTH)?;
+fn announced(session: &ServerSession) -> Option<usize> {
+    let value = session.get_header(header::CONTENT_LENGTH)?;
     value.to_str().ok()?.trim().parse().ok()
 }
 
 /// Reads the body to its end. `Ok(Err)` is the caller's or the gateway's fault and can be
 /// answered; `Err` is a connection that broke.
 pub async fn read(
-    session: &mut Session,
+    session: &mut ServerSession,
     coding: Option<Coding>,
     server: &Server,
     buffers: &Arc<Buffers>,
     bound: Option<Instant>,
 ) -> pingora::Result<Result<Body, Failure>> {
     // One timer for both protocols: Pingora has its own on HTTP/1 alone.
-    session.downstream_session.set_read_timeout(None);
+    session.set_read_timeout(None);
     // What is announced of a compressed body says nothing of its real size.
     let length = announced(session).filter(|_| coding.is_none());
     let mut body = match Growing::new(buffers, length, server.max_body) {
@@ -155,13 +153,13 @@ pub async fn read(
 
 /// The next piece, or why there is none in time.
 async fn next(
-    session: &mut Session,
+    session: &mut ServerSession,
     patience: Duration,
     bound: Option<Instant>,
 ) -> pingora::Result<Result<Option<Bytes>, Failure>> {
     let left = bound.map(|bound| bound.saturating_duration_since(Instant::now()));
     let wait = left.map_or(patience, |left| left.min(patience));
-    let read = timeout(wait, session.downstream_session.read_request_body()).await;
+    let read = timeout(wait, session.read_request_body()).await;
     match read {
         Ok(Ok(chunk)) => return Ok(Ok(chunk)),
         Ok(Err(error)) => return Err(error.into_down()),

@@ -2,8 +2,11 @@
 
 pub mod admit;
 mod answer;
+mod arrival;
 pub mod context;
 pub mod door;
+mod failed;
+mod handover;
 pub mod intake;
 pub mod measured;
 pub mod models;

@@ -10,7 +10,7 @@ use crate::failover::{Happened, Kind};
 use crate::health::choose::{Asker, order};
 use crate::health::grant::Grant;
 use crate::pricing::Micros;
-use crate::proxy::answer::note_excluded;
+use crate::proxy::answer::{self, note_excluded};
 use crate::proxy::context::{Call, Passthrough};
 use crate::proxy::{reply, spend};
 use crate::relay::bars::Bars;
@@ -24,10 +24,10 @@ use crate::upstream::rewrite;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
-use pingora_proxy::Session;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -39,9 +39,21 @@ const BLOCK: usize = 64 * 1024;
 /// Of a block, this much waits for the next: no credential is longer, so none is cut in two.
 const OVERLAP: usize = 8 * 1024;
 
+/// Chooses who serves the call, for the phases that follow.
+pub async fn enter(
+    session: &ServerSession,
+    call: &mut Call,
+    route: &Arc<Route>,
+) -> Result<(), Refused> {
+    let sticky = answer::sticky_key(session, call, route, b"");
+    let key = call.key.clone();
+    call.passthrough = Some(choose(call, route, key.as_deref(), sticky).await?);
+    Ok(())
+}
+
 /// The target whose turn it is, and where it is. There is one try, at the first address that takes
 /// a connection: a body that streams through is nowhere to be sent again from.
-pub async fn choose(
+async fn choose(
     call: &mut Call,
     route: &Arc<Route>,
     key: Option<&Key>,
@@ -284,7 +296,7 @@ pub fn peer(chosen: &Passthrough) -> Box<HttpPeer> {
 
 /// The caller's request becomes the provider's, who is there to take it.
 pub async fn rewrite_request(
-    session: &mut Session,
+    session: &mut ServerSession,
     call: &Call,
     request: &mut RequestHeader,
 ) -> pingora::Result<()> {
@@ -320,7 +332,7 @@ pub fn hold_error(call: &mut Call, response: &mut ResponseHeader) {
 
 /// The provider's answer as the caller may see it; its framing and an accepted upgrade stay.
 pub fn rewrite_response(
-    session: &mut Session,
+    session: &mut ServerSession,
     call: &mut Call,
     response: &mut ResponseHeader,
 ) -> pingora::Result<()> {
@@ -369,14 +381,13 @@ pub fn rewrite_response(
     reply::advise_retry(&mut allowed, None)?;
     allowed.set_version(response.version);
     *response = allowed;
-    let down = &mut session.downstream_session;
-    if down.req_header().version == Version::HTTP_10 {
+    if session.req_header().version == Version::HTTP_10 {
         // It knows no chunks: such a body ends with the connection.
         response.remove_header(&header::TRANSFER_ENCODING);
     }
     if is_upgraded {
         // No body any more: either side may be silent as long as the other.
-        down.set_read_timeout(Some(route.timeouts.response));
+        session.set_read_timeout(Some(route.timeouts.response));
     }
     Ok(())
 }

@@ -7,9 +7,9 @@ use crate::telemetry::tale::{Attempt, Tale, cost, write_trace};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Version, header};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
 use pingora::{Error, ErrorType};
-use pingora_proxy::Session;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -91,7 +91,7 @@ impl Said<'_> {
 
 /// A whole answer from memory.
 pub async fn send(
-    session: &mut Session,
+    session: &mut ServerSession,
     mut head: ResponseHeader,
     body: Bytes,
     tale: &mut Tale,
@@ -101,13 +101,12 @@ pub async fn send(
     tale.bytes_out = body.len() as u64;
     write_head(session, head, tale).await?;
     // Pingora leaves the body of an answer to HEAD out on HTTP/1 alone.
-    if session.downstream_session.req_header().method == Method::HEAD {
+    if session.req_header().method == Method::HEAD {
         return finish(session).await;
     }
     if body.len() <= PIECE {
-        let down = &mut session.downstream_session;
-        let patience = down.get_write_timeout();
-        bounded(patience, down.write_response_body(body, true)).await?;
+        let patience = session.get_write_timeout();
+        bounded(patience, session.write_response_body(body, true)).await?;
     } else {
         write_body(session, body).await?;
         finish(session).await?;
@@ -128,48 +127,44 @@ const PIECE: usize = 64 * 1024;
 
 /// Of all writes to a caller Pingora bounds those of bodies alone.
 pub async fn write_head(
-    session: &mut Session,
+    session: &mut ServerSession,
     head: ResponseHeader,
     tale: &Tale,
 ) -> pingora::Result<()> {
     part_at_the_end(session, tale);
-    let down = &mut session.downstream_session;
-    let patience = down.get_write_timeout();
-    bounded(patience, down.write_response_header(Box::new(head))).await
+    let patience = session.get_write_timeout();
+    bounded(patience, session.write_response_header(Box::new(head))).await
 }
 
 /// A request that began before the end was near: its connection ends with it, and it is told so.
-pub fn part_at_the_end(session: &mut Session, tale: &Tale) {
+pub fn part_at_the_end(session: &mut ServerSession, tale: &Tale) {
     if tale.leaving.load(Ordering::Relaxed) {
-        session.downstream_session.set_keepalive(None);
+        session.set_keepalive(None);
     }
 }
 
-pub async fn write_body(session: &mut Session, mut body: Bytes) -> pingora::Result<()> {
-    let down = &mut session.downstream_session;
+pub async fn write_body(session: &mut ServerSession, mut body: Bytes) -> pingora::Result<()> {
     while !body.is_empty() {
         let piece = body.split_to(body.len().min(PIECE));
-        down.write_response_body(piece, false)
+        session
+            .write_response_body(piece, false)
             .await
             .map_err(|error| error.into_down())?;
     }
     Ok(())
 }
 
-pub async fn finish(session: &mut Session) -> pingora::Result<()> {
-    let down = &mut session.downstream_session;
-    let patience = down.get_write_timeout();
-    bounded(patience, down.write_response_body(Bytes::new(), true)).await
+pub async fn finish(session: &mut ServerSession) -> pingora::Result<()> {
+    let patience = session.get_write_timeout();
+    bounded(patience, session.write_response_body(Bytes::new(), true)).await
 }
 
-pub async fn write_continue(session: &mut Session) -> pingora::Result<()> {
-    let down = &mut session.downstream_session;
-    let patience = down.get_write_timeout();
+pub async fn write_continue(session: &mut ServerSession) -> pingora::Result<()> {
+    let patience = session.get_write_timeout();
     // It is no answer: the connection stays as it is.
-    down.set_close_on_response_before_downstream_finish(false);
-    let written = bounded(patience, down.write_continue_response()).await;
-    let down = &mut session.downstream_session;
-    down.set_close_on_response_before_downstream_finish(true);
+    session.set_close_on_response_before_downstream_finish(false);
+    let written = bounded(patience, session.write_continue_response()).await;
+    session.set_close_on_response_before_downstream_finish(true);
     written
 }
 
@@ -190,7 +185,7 @@ async fn bounded(
 
 /// A JSON answer with no more to say about itself than its request id.
 pub async fn json(
-    session: &mut Session,
+    session: &mut ServerSession,
     status: u16,
     body: impl Into<Bytes>,
     tale: &mut Tale,
@@ -206,7 +201,7 @@ pub async fn json(
 
 /// An error, in the dialect of the endpoint that was called.
 pub async fn fail(
-    session: &mut Session,
+    session: &mut ServerSession,
     failure: Failure,
     endpoint: Option<Endpoint>,
     retry_after: Option<Duration>,
@@ -332,19 +327,17 @@ fn anthropic_kind(reason: Reason) -> &'static str {
 }
 
 /// Swallows what is left of a request body that was answered early.
-async fn drain(session: &mut Session) {
-    let down = &mut session.downstream_session;
-    if down.is_body_done() {
+async fn drain(session: &mut ServerSession) {
+    if session.is_body_done() {
         return;
     }
     // Whoever waits for `100 Continue` has not begun to send.
-    if expects_continue(session) && session.downstream_session.body_bytes_read() == 0 {
+    if expects_continue(session) && session.body_bytes_read() == 0 {
         return;
     }
-    let down = &mut session.downstream_session;
     let swallow = async {
         let mut swallowed = 0;
-        while let Ok(Some(chunk)) = down.read_request_body().await {
+        while let Ok(Some(chunk)) = session.read_request_body().await {
             swallowed += chunk.len();
             if swallowed > DRAIN_BYTES {
                 break;
@@ -354,8 +347,8 @@ async fn drain(session: &mut Session) {
     let _ = timeout(DRAIN_TIME, swallow).await;
 }
 
-pub fn expects_continue(session: &Session) -> bool {
-    let head = session.downstream_session.req_header();
+pub fn expects_continue(session: &ServerSession) -> bool {
+    let head = session.req_header();
     head.version != Version::HTTP_10
         && head
             .headers

@@ -12,13 +12,13 @@ use crate::relay::elsewhere::{self, Position, Search};
 use crate::relay::line::{Line, gone};
 use crate::relay::patience::{Due, Limits, Patience};
 use crate::relay::pump::{Pump, Stop};
-use crate::relay::run::Job;
+use crate::relay::run::{Job, is_over};
 use crate::relay::source::{Broken, Source};
 use crate::relay::{deliver, give_up};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tale::Tale;
 use bytes::Bytes;
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 use std::time::Instant;
 use tokio::time::sleep_until;
 
@@ -75,10 +75,10 @@ impl Interruption {
     }
 }
 
-/// A stream at its commit, and whose it is.
+/// A stream at its commit, and whose it is. What is large stays where it is, on the heap.
 pub struct Begun {
-    pub flowing: Flowing,
-    pub pump: Pump,
+    pub flowing: Box<Flowing>,
+    pub pump: Box<Pump>,
     pub grant: Grant,
     pub position: Position,
 }
@@ -86,7 +86,7 @@ pub struct Begun {
 /// From the commit to the end.
 pub async fn carry(
     means: Means<'_>,
-    session: &mut Session,
+    session: &mut ServerSession,
     line: &mut Line,
     job: &mut Job<'_>,
     begun: Begun,
@@ -156,7 +156,10 @@ pub async fn carry(
         let found = Box::pin(search.run(session, line, &mut pump, tale)).await?;
         (source, grant, how) = match found {
             Some((source, grant, how)) => (source, grant, Some(how)),
-            None if job.bound.is_some_and(|bound| bound <= Instant::now()) => {
+            None if job
+                .bound
+                .is_some_and(|bound| is_over(bound, Instant::now())) =>
+            {
                 let late = late(Due::OutOfTime);
                 return Box::pin(broken_off(session, line, job, late, &pump, tale)).await;
             }
@@ -170,7 +173,7 @@ pub async fn carry(
 
 /// Passes on what comes until it ends or breaks, or the caller leaves.
 async fn pass(
-    session: &mut Session,
+    session: &mut ServerSession,
     line: &mut Line,
     source: &mut Source,
     pump: &mut Pump,
@@ -249,7 +252,7 @@ async fn pass(
                 match patience.due(now) {
                     None => {}
                     Some(Due::Ping) => {
-                        line.ping(session, tale).await?;
+                        Box::pin(line.ping(session, tale)).await?;
                         patience.spoke(now);
                     }
                     Some(Due::Settled) => {
@@ -358,7 +361,7 @@ fn count_gaps(
 
 /// The one event that ends a stream which is not whole.
 async fn broken_off(
-    session: &mut Session,
+    session: &mut ServerSession,
     line: &mut Line,
     job: &Job<'_>,
     interruption: Interruption,

@@ -15,9 +15,9 @@ use crate::upstream::headers;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, header};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::time::sleep;
 use pingora::{Error, ErrorType};
-use pingora_proxy::Session;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ pub fn head(
 
 /// A whole answer, its model's name the one that callers know.
 pub async fn whole(
-    session: &mut Session,
+    session: &mut ServerSession,
     answer: Whole,
     manner: &Manner<'_>,
     tale: &mut Tale,
@@ -96,7 +96,7 @@ fn spliced(body: Bytes, span: Option<Range<usize>>, model: &Bytes) -> Bytes {
 /// An answer too large to hold: each piece goes on as it comes.
 pub async fn flowing(
     wires: &Wires,
-    session: &mut Session,
+    session: &mut ServerSession,
     line: &mut Line,
     answer: Flowing,
     manner: &Manner<'_>,
@@ -163,7 +163,7 @@ async fn until(bound: Option<Instant>) {
 
 /// Passes on what comes until it ends or breaks, or the caller leaves.
 async fn pass(
-    session: &mut Session,
+    session: &mut ServerSession,
     line: &mut Line,
     source: &mut Source,
     pieces: &mut Pieces<'_>,

@@ -20,12 +20,12 @@ use crate::relay::resume::request::continuing;
 use crate::relay::resume::tokens::estimated_tokens;
 use crate::relay::resume::wish::Wish;
 use crate::relay::run::{
-    Came, Job, answers, first_token_came, heed_limits, note, reason_of, was_cut,
+    Came, Job, answers, first_token_came, heed_limits, is_over, note, reason_of, was_cut,
 };
 use crate::relay::source::Source;
 use crate::routing::plan::Step;
 use crate::telemetry::tale::Tale;
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,7 +109,7 @@ impl<'j> Search<'_, 'j> {
     /// to be told of the interruption.
     pub async fn run(
         &mut self,
-        session: &mut Session,
+        session: &mut ServerSession,
         line: &mut Line,
         pump: &mut Pump,
         tale: &mut Tale,
@@ -129,7 +129,9 @@ impl<'j> Search<'_, 'j> {
             }
             for way in [Way::Prefill, Way::Afresh] {
                 let allowed = way == Way::Prefill || job.route.stream.resume == Resume::Auto;
-                let late = job.bound.is_some_and(|bound| bound <= Instant::now());
+                let late = job
+                    .bound
+                    .is_some_and(|bound| is_over(bound, Instant::now()));
                 if !allowed || late || self.position.tries >= job.retry.attempts {
                     continue;
                 }
@@ -186,7 +188,7 @@ impl<'j> Search<'_, 'j> {
 
     async fn ask(
         &mut self,
-        session: &mut Session,
+        session: &mut ServerSession,
         line: &mut Line,
         step: &'j Step<'j>,
         mut variant: Variant,
@@ -252,7 +254,7 @@ impl<'j> Search<'_, 'j> {
                 return Ok(Asked::CarriesOn(Box::new((flowing.source, grant))));
             }
             Opened::Failed(failed) => {
-                if now >= deadline && was_cut(&failed.happened) {
+                if is_over(deadline, now) && was_cut(&failed.happened) {
                     grant.left(now);
                 } else {
                     grant.failed(now, &failed.happened);

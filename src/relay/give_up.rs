@@ -17,7 +17,7 @@ use crate::telemetry::tale::Tale;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderValue, header};
 use pingora::http::ResponseHeader;
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ impl<'a> Last<'a> {
 
 /// Nobody could be asked.
 pub async fn no_target(
-    session: &mut Session,
+    session: &mut ServerSession,
     line: &mut Line,
     job: &Job<'_>,
     bars: &Bars,
@@ -87,7 +87,7 @@ pub async fn no_target(
 
 /// The deadline is over before an answer was there.
 pub async fn out_of_time(
-    session: &mut Session,
+    session: &mut ServerSession,
     line: &mut Line,
     job: &Job<'_>,
     tale: &mut Tale,
@@ -109,7 +109,7 @@ pub async fn out_of_time(
 
 /// An error as a status, or as the one event of a stream that was opened early.
 async fn refuse(
-    session: &mut Session,
+    session: &mut ServerSession,
     line: &mut Line,
     job: &Job<'_>,
     failure: Failure,
@@ -173,7 +173,7 @@ fn kept_out(job: &Job<'_>, reason: Reason) -> Failure {
 
 /// Every attempt failed, or the answer is the caller's own matter.
 pub async fn give_up(
-    session: &mut Session,
+    session: &mut ServerSession,
     line: &mut Line,
     job: &Job<'_>,
     last: Last<'_>,

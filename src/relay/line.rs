@@ -6,8 +6,8 @@ use crate::telemetry::tale::Tale;
 use bytes::Bytes;
 use http::{HeaderValue, Version, header};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
-use pingora_proxy::Session;
 use std::future::pending;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep_until, timeout_at};
@@ -50,7 +50,7 @@ impl Line {
     /// Works while the caller is there, and keeps it there. An error: it is gone.
     pub async fn company<T>(
         &mut self,
-        session: &mut Session,
+        session: &mut ServerSession,
         tale: &mut Tale,
         work: impl Future<Output = T>,
     ) -> pingora::Result<T> {
@@ -67,7 +67,8 @@ impl Line {
                 biased;
                 left = gone(session) => return Err(left),
                 done = &mut work => return Ok(done),
-                () = silence => self.ping(session, tale).await?,
+                // Seldom, and large: it does not have its place in every wait.
+                () = silence => Box::pin(self.ping(session, tale)).await?,
             }
         }
     }
@@ -78,7 +79,11 @@ impl Line {
     }
 
     /// A comment, which every reader of a stream passes over.
-    pub async fn ping(&mut self, session: &mut Session, tale: &mut Tale) -> pingora::Result<()> {
+    pub async fn ping(
+        &mut self,
+        session: &mut ServerSession,
+        tale: &mut Tale,
+    ) -> pingora::Result<()> {
         if !self.open {
             let mut head = ResponseHeader::build_no_case(200, Some(6))?;
             head.insert_header(
@@ -94,12 +99,12 @@ impl Line {
     /// The head of a stream, or of an answer whose length nobody knows yet.
     pub async fn open(
         &mut self,
-        session: &mut Session,
+        session: &mut ServerSession,
         mut head: ResponseHeader,
         tale: &mut Tale,
     ) -> pingora::Result<()> {
         tale.status = head.status.as_u16();
-        if session.downstream_session.req_header().version != Version::HTTP_10 {
+        if session.req_header().version != Version::HTTP_10 {
             // HTTP/2 frames what it sends by itself, and Pingora drops this there.
             head.insert_header(
                 header::TRANSFER_ENCODING,
@@ -116,7 +121,7 @@ impl Line {
 
     pub async fn write(
         &mut self,
-        session: &mut Session,
+        session: &mut ServerSession,
         bytes: Bytes,
         tale: &mut Tale,
     ) -> pingora::Result<()> {
@@ -142,7 +147,11 @@ impl Line {
         Ok(())
     }
 
-    pub async fn finish(&self, session: &mut Session, tale: &mut Tale) -> pingora::Result<()> {
+    pub async fn finish(
+        &self,
+        session: &mut ServerSession,
+        tale: &mut Tale,
+    ) -> pingora::Result<()> {
         reply::finish(session)
             .await
             .inspect_err(|error| tale.end(callers_fault(error)))
@@ -150,9 +159,9 @@ impl Line {
 }
 
 /// Resolves when the caller has left.
-pub async fn gone(session: &mut Session) -> Box<Error> {
+pub async fn gone(session: &mut ServerSession) -> Box<Error> {
     loop {
-        match session.downstream_session.read_body_or_idle(true).await {
+        match session.read_body_or_idle(true).await {
             Ok(_) => tokio::task::yield_now().await,
             Err(error) => return error.into_down(),
         }

@@ -16,7 +16,7 @@ use crate::routing::preferences::forward::{Forward, forward};
 use crate::telemetry::tale::Tale;
 use crate::upstream::outline::Outline;
 use bytes::Bytes;
-use pingora_proxy::Session;
+use pingora::protocols::http::ServerSession;
 use std::borrow::Cow;
 use std::time::Instant;
 
@@ -50,7 +50,7 @@ pub struct Wish<'a> {
 /// The request, and whether the usage was asked for in the caller's stead.
 pub fn request<'a>(
     wires: &Wires,
-    session: &Session,
+    session: &ServerSession,
     job: &Job<'a>,
     step: &Step<'a>,
     tale: &Tale,
@@ -82,7 +82,7 @@ pub fn request<'a>(
             base_path,
             job.below,
             job.query,
-            &session.downstream_session.req_header().headers,
+            &session.req_header().headers,
             &job.route.forward,
         )
         .traced(job.context.as_ref(), variant.number),

@@ -28,8 +28,8 @@ use crate::telemetry::tale::{Attempt, Tale};
 use crate::telemetry::trace_context::TraceContext;
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::time::sleep;
-use pingora_proxy::Session;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -83,8 +83,8 @@ impl Job<'_> {
 /// What is seldom needed is boxed when it comes to it: it does not have its place in every request.
 pub async fn run(
     means: Means<'_>,
-    session: &mut Session,
-    mut job: Job<'_>,
+    session: &mut ServerSession,
+    job: &mut Job<'_>,
     tale: &mut Tale,
 ) -> pingora::Result<()> {
     let Means { wires, metrics, .. } = means;
@@ -92,7 +92,7 @@ pub async fn run(
     let early = job.scan.stream && job.endpoint.streams() && streaming.ping_before_commit;
     let mut line = Line::new(streaming.ping, early, job.bound, job.started);
     let mut usage_refused = false;
-    let mut climb = Climb::new(means, &job);
+    let mut climb = Climb::new(means, job);
     let mut retried_here = false;
     let mut backoffs = 0;
     let mut body_left = false;
@@ -101,9 +101,9 @@ pub async fn run(
     loop {
         let now = Instant::now();
         if now >= job.deadline {
-            return Box::pin(out_of_time(session, &mut line, &job, tale)).await;
+            return Box::pin(out_of_time(session, &mut line, job, tale)).await;
         }
-        let Some((step, mut grant)) = climb.next(&job, now, tale) else {
+        let Some((step, mut grant)) = climb.next(job, now, tale) else {
             break;
         };
         if body_left {
@@ -112,7 +112,7 @@ pub async fn run(
         let (request, asks_usage) = prepare::request(
             wires,
             session,
-            &job,
+            job,
             step,
             tale,
             Variant {
@@ -123,8 +123,8 @@ pub async fn run(
             },
             job.deadline,
         );
-        let keep = elsewhere::is_thinkable(&job, &climb.position);
-        let mut pump = Pump::new(prepare::form(&job, step, keep));
+        let keep = elsewhere::is_thinkable(job, &climb.position);
+        let mut pump = Box::new(Pump::new(prepare::form(job, step, keep)));
         // Pinned here: it is large, and would be moved.
         let opened = {
             let attempt = pin!(attempt::open(wires, request, &mut pump));
@@ -146,7 +146,7 @@ pub async fn run(
             Err(gone) => {
                 grant.left(now);
                 let reason = Some(Reason::CallerCancelled);
-                note(metrics, &job, step, tale, Came { reason, ..came });
+                note(metrics, job, step, tale, Came { reason, ..came });
                 tale.end(Reason::CallerCancelled);
                 return Err(gone);
             }
@@ -168,39 +168,39 @@ pub async fn run(
             Opened::Whole(whole) => {
                 job.release_body();
                 let status = Some(whole.head.status.as_u16());
-                succeeded(metrics, &job, step, tale, Came { status, ..came });
+                succeeded(metrics, job, step, tale, Came { status, ..came });
                 heed_limits(&grant, &whole.head, now);
                 grant.began_to_answer(now);
-                let usage = bill::whole(&job, step, &whole, tale);
+                let usage = bill::whole(job, step, &whole, tale);
                 grant.used(now, usage, job.prompt);
                 grant.succeeded(now);
                 drop(grant);
-                return deliver::whole(session, whole, &manner(&job, step), tale).await;
+                return deliver::whole(session, whole, &manner(job, step), tale).await;
             }
             Opened::Flowing(flowing) => {
                 let status = Some(flowing.head.status.as_u16());
-                succeeded(metrics, &job, step, tale, Came { status, ..came });
+                succeeded(metrics, job, step, tale, Came { status, ..came });
                 heed_limits(&grant, &flowing.head, now);
                 grant.began_to_answer(now);
                 if flowing.is_stream {
                     first_token_came(tale);
                     let begun = Begun {
-                        flowing: *flowing,
+                        flowing,
                         pump,
                         grant,
                         position: climb.position,
                     };
-                    return carry(means, session, &mut line, &mut job, begun, tale).await;
+                    return carry(means, session, &mut line, job, begun, tale).await;
                 }
                 job.release_body();
-                let manner = manner(&job, step);
+                let manner = manner(job, step);
                 let flowing = *flowing;
                 let mut tail = Tail::default();
                 let delivered = Box::pin(deliver::flowing(
                     wires, session, &mut line, flowing, &manner, &mut tail, tale,
                 ))
                 .await;
-                let usage = bill::passed(&job, step, tail.usage(), tail.seen(), tale);
+                let usage = bill::passed(job, step, tail.usage(), tail.seen(), tale);
                 grant.used(Instant::now(), usage, job.prompt);
                 match tale.reason {
                     None => drop(grant.succeeded(Instant::now())),
@@ -226,12 +226,12 @@ pub async fn run(
             reason: Some(reason),
             ..came
         };
-        note(metrics, &job, step, tale, came);
+        note(metrics, job, step, tale, came);
         let told = failed
             .answer
             .as_ref()
             .map_or(unwanted, |answer| answer.usage);
-        bill::failed(&job, step, told, tale);
+        bill::failed(job, step, told, tale);
         if let Some(answer) = &failed.answer {
             heed_limits(&grant, &answer.head, now);
         }
@@ -241,10 +241,10 @@ pub async fn run(
             climb.position.tries -= 1;
             continue;
         }
-        if now >= job.deadline && was_cut(&failed.happened) {
+        if is_over(job.deadline, now) && was_cut(&failed.happened) {
             // Our own clock ended it: that says nothing about the target.
             grant.left(now);
-            return Box::pin(out_of_time(session, &mut line, &job, tale)).await;
+            return Box::pin(out_of_time(session, &mut line, job, tale)).await;
         }
         if grant.failed(now, &failed.happened) {
             tracing::warn!("target {} is given up for now", step.candidate.target.id);
@@ -260,12 +260,12 @@ pub async fn run(
             attempts_left,
             time_left: job.deadline.saturating_duration_since(now),
             retried_here,
-            following: climb.following(&job, now),
+            following: climb.following(job, now),
             backoff_step: backoffs,
             jitter: rand::random(),
         };
         if standing.time_left.is_zero() {
-            return Box::pin(out_of_time(session, &mut line, &job, tale)).await;
+            return Box::pin(out_of_time(session, &mut line, job, tale)).await;
         }
         let verdict = judge(&failed.happened, &standing);
         let is_free = is_refusal_of_key(&failed.happened);
@@ -279,14 +279,14 @@ pub async fn run(
             Verdict::Deliver | Verdict::Stop => break,
             Verdict::Again { after } => after,
             Verdict::Next { wider } => {
-                if !climb.advance(&job, wider) {
+                if !climb.advance(job, wider) {
                     break;
                 }
                 Duration::ZERO
             }
         };
         retried_here = matches!(verdict, Verdict::Again { .. });
-        if !climb.can_afford(&job, retried_here, now) {
+        if !climb.can_afford(job, retried_here, now) {
             tale.cause = Some("the retry budget is used up".to_owned());
             break;
         }
@@ -301,9 +301,17 @@ pub async fn run(
     }
     last.wait(climb.bars.soonest());
     if climb.position.tries == 0 {
-        return Box::pin(no_target(session, &mut line, &job, &climb.bars, tale)).await;
+        return Box::pin(no_target(session, &mut line, job, &climb.bars, tale)).await;
     }
-    Box::pin(give_up(session, &mut line, &job, last, tale)).await
+    Box::pin(give_up(session, &mut line, job, last, tale)).await
+}
+
+/// Timers count whole milliseconds, and may ring that much before their time.
+const EARLY: Duration = Duration::from_millis(2);
+
+/// Whether this is the moment of the deadline, as near as timers tell it.
+pub fn is_over(deadline: Instant, now: Instant) -> bool {
+    deadline.saturating_duration_since(now) < EARLY
 }
 
 /// It would perhaps have gone on, had there been time.
@@ -373,6 +381,10 @@ pub fn note(metrics: &Metrics, job: &Job<'_>, step: &Step<'_>, tale: &mut Tale, 
     let provider = &step.candidate.target.provider.name;
     if let Some(reason) = came.reason {
         metrics.attempted(&job.route.name, provider, reason.label());
+    }
+    if tale.attempts.is_empty() {
+        // Mostly it remains the only one.
+        tale.attempts.reserve_exact(1);
     }
     tale.attempts.push(Attempt {
         provider: Arc::clone(provider),

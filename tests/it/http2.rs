@@ -6,7 +6,8 @@ use crate::harness::tls::Identity;
 use crate::harness::wire::Wire;
 use crate::harness::*;
 use std::sync::Arc;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 struct Tls {
@@ -99,6 +100,47 @@ async fn prior_knowledge_works_on_the_plain_port_beside_http_1() {
     }
     gateway.chat(ASK).await.expect(200);
     assert_eq!(provider.count(), 4);
+}
+
+/// A way to the gateway on which what comes first comes byte by byte.
+async fn hesitating(gateway: &Gateway, bytes: usize) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (way, target) = (listener.local_addr().unwrap(), gateway.address);
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = TcpStream::connect(target).await.unwrap();
+            far.set_nodelay(true).unwrap();
+            tokio::spawn(async move {
+                for _ in 0..bytes {
+                    let byte = near.read_u8().await.unwrap();
+                    far.write_all(&[byte]).await.unwrap();
+                    tokio::time::sleep(ms(3)).await;
+                }
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    way
+}
+
+#[tokio::test]
+async fn whoever_speaks_in_single_bytes_is_understood() {
+    let provider = Provider::well().await;
+    let gateway = Gateway::start(&Config::one(&provider)).await;
+    for bytes in [1, 3, 23, 24, 40] {
+        let way = hesitating(&gateway, bytes).await;
+        let mut conn = H2Conn::to(way).await;
+        assert_eq!(conn.ask(&Request::chat(ASK)).await.status, 200);
+        let mut conn = Conn::open(way).await;
+        for _ in 0..2 {
+            conn.ask(&Request::chat(ASK)).await.expect(200);
+        }
+        // A method that begins like the other protocol.
+        let mut conn = Conn::open(way).await;
+        conn.ask(&Request::new("PRINT", "/v1/models"))
+            .await
+            .expect(405);
+    }
 }
 
 #[tokio::test]

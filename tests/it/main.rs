@@ -37,6 +37,7 @@ mod explained;
 mod failover;
 mod fair;
 mod first_token;
+mod footprint;
 mod guides;
 mod half_open;
 mod headers;

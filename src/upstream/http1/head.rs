@@ -1,7 +1,7 @@
 //! The head of an answer out of the bytes that came.
 
 use super::framing::{Framing, Malformed};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use httparse::{ParserConfig, Response, Status};
 use pingora::http::ResponseHeader;
@@ -65,7 +65,9 @@ pub fn take(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
         };
         parsed.headers.iter().map(named).collect::<Result<_, _>>()?
     };
-    let raw = buffer.split_to(length).freeze();
+    // A copy: the values of a short head must not hold a whole buffer for as long as they live.
+    let raw = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
+    buffer.advance(length);
     let status = StatusCode::from_u16(status).map_err(|_| Malformed("a status out of range"))?;
     let mut response = ResponseHeader::build_no_case(status, Some(spans.len()))
         .map_err(|_| Malformed("a status out of range"))?;

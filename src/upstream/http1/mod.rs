@@ -20,9 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
-/// What a connection that waits for a slow answer holds; one that is in a hurry gets more.
-const SMALLEST_READ: usize = 4 * 1024;
+/// Room for a head, and with it for many an answer.
+const FIRST_READ: usize = 4 * 1024;
+/// What a connection that waits for a slow stream holds; one that is in a hurry gets more.
+const SMALLEST_READ: usize = 1024;
 const LARGEST_READ: usize = 64 * 1024;
+/// So many reads in a row that leave most of their room empty are no hurry any more.
+const CALM: u8 = 8;
 /// Pieces to keep share a buffer until it has less room than this: many small ones must not hold
 /// a large one each.
 const SHARED_ROOM: usize = 16 * 1024;
@@ -56,8 +60,12 @@ pub struct Connection {
     buffer: BytesMut,
     /// How much of the buffer's front was lent out last.
     lent: usize,
+    /// Of the memory behind it, as far as it is this connection's alone.
+    held: usize,
     /// How much is asked for at once.
     appetite: usize,
+    /// Reads in a row that brought little of that.
+    calm: u8,
     head: Option<Arc<ResponseHeader>>,
     body: Decoder,
     keeps: Option<Keeps>,
@@ -71,7 +79,9 @@ impl Connection {
             stream,
             buffer: BytesMut::new(),
             lent: 0,
-            appetite: SMALLEST_READ,
+            held: 0,
+            appetite: FIRST_READ,
+            calm: 0,
             head: None,
             body: Decoder::new(Framing::Length(0)),
             keeps: None,
@@ -109,6 +119,10 @@ impl Connection {
                 return Err(Malformed("it switched protocols without being asked"));
             }
             if !head.response.status.is_informational() {
+                if !matches!(head.framing, Framing::Length(_)) && self.appetite == FIRST_READ {
+                    // Perhaps a stream: whether it is in a hurry will be seen.
+                    self.appetite = SMALLEST_READ;
+                }
                 self.body = Decoder::new(head.framing);
                 self.keeps = head.keeps;
                 self.head = Some(Arc::new(head.response));
@@ -216,10 +230,7 @@ impl Connection {
 
     /// How many bytes came; none at the end of the connection.
     async fn fill(&mut self, wanted: usize) -> Result<usize, Lost> {
-        if self.buffer.capacity() - self.buffer.len() < wanted {
-            self.buffer.reserve(wanted);
-        }
-        let room = self.buffer.capacity() - self.buffer.len();
+        let room = self.make_room(wanted);
         let reading = self.stream.read_buf(&mut self.buffer);
         let read = match self.patience {
             None => reading.await,
@@ -227,10 +238,37 @@ impl Connection {
         };
         let read = read.map_err(|error| self.gone(&error))?;
         self.heard |= read > 0;
+        self.adapt(read, room);
+        Ok(read)
+    }
+
+    /// How much there is, at least what is wanted. A buffer that has grown too large for it is let
+    /// go of while nothing is in it.
+    fn make_room(&mut self, wanted: usize) -> usize {
+        if self.buffer.is_empty() && self.held > 2 * wanted {
+            self.buffer = BytesMut::with_capacity(wanted);
+            self.held = wanted;
+        }
+        if self.buffer.capacity() - self.buffer.len() < wanted {
+            self.buffer.reserve(wanted);
+            self.held = self.buffer.capacity();
+        }
+        self.buffer.capacity() - self.buffer.len()
+    }
+
+    fn adapt(&mut self, read: usize, room: usize) {
         if read == room {
             self.appetite = (self.appetite * 2).min(LARGEST_READ);
+            self.calm = 0;
+        } else if read > self.appetite / 4 {
+            self.calm = 0;
+        } else {
+            self.calm += 1;
         }
-        Ok(read)
+        if self.calm == CALM {
+            self.appetite = (self.appetite / 2).max(SMALLEST_READ);
+            self.calm = 0;
+        }
     }
 
     fn gone(&self, cause: &dyn ToString) -> Lost {
