@@ -21,41 +21,40 @@ const MOST: usize = 40 * 1024;
 const REST_OF_HEAD: usize = 4 * 1024;
 
 /// What comes first. None: nothing in time, or never.
-pub async fn first_bytes(
-    stream: &mut Stream,
-    within: Duration,
-    closed: &ShutdownWatch,
-) -> Option<BytesMut> {
-    let mut closed = closed.clone();
-    let arrival = async {
-        tokio::select! {
-            biased;
-            read = poll_fn(|context| poll_read(stream, context)) => read.ok(),
-            _ = closed.wait_for(|closed| *closed) => None,
-        }
-    };
-    let bytes = timeout(within, arrival).await.ok()??;
+pub async fn first_bytes(stream: &mut Stream, within: Duration) -> Option<BytesMut> {
+    let read = timeout(within, poll_fn(|context| poll_read(stream, context)));
+    let bytes = read.await.ok()?.ok()?;
     (!bytes.is_empty()).then_some(bytes)
 }
 
-/// More of it; false where no more comes.
-pub async fn more_bytes(stream: &mut Stream, bytes: &mut BytesMut, within: Duration) -> bool {
-    let read = timeout(within, poll_fn(|context| poll_read(stream, context))).await;
-    let Ok(Ok(more)) = read else {
-        return false;
-    };
-    bytes.extend_from_slice(&more);
-    !more.is_empty()
+/// The same of a connection that has been served before: when the port closes, nothing more is
+/// awaited of it.
+pub async fn next_bytes(
+    stream: &mut Stream,
+    within: Duration,
+    closed: &mut ShutdownWatch,
+) -> Option<BytesMut> {
+    tokio::select! {
+        biased;
+        bytes = first_bytes(stream, within) => bytes,
+        _ = closed.wait_for(|closed| *closed) => None,
+    }
+}
+
+/// Whether there is an empty line, as behind a head.
+pub fn has_head(bytes: &[u8]) -> bool {
+    let has = |end: &[u8]| memchr::memmem::find(bytes, end).is_some();
+    has(b"\n\r\n") || has(b"\n\n")
 }
 
 /// The room is the thread's, for as long as the call takes.
+#[inline(never)]
 fn poll_read(stream: &mut Stream, context: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
     let mut room = [MaybeUninit::uninit(); MOST];
     let mut room = ReadBuf::uninit(&mut room);
     ready!(Pin::new(stream).poll_read(context, &mut room))?;
     let read = room.filled();
-    let has_head = memchr::memmem::find(read, b"\r\n\r\n").is_some();
-    let rest = if has_head { 0 } else { REST_OF_HEAD };
+    let rest = if has_head(read) { 0 } else { REST_OF_HEAD };
     let mut bytes = BytesMut::with_capacity(read.len() + rest);
     bytes.extend_from_slice(read);
     Poll::Ready(Ok(bytes))

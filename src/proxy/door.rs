@@ -1,6 +1,6 @@
 //! The first moments of a connection: what it speaks, and that it speaks at all.
 
-use crate::proxy::arrival::{first_bytes, more_bytes};
+use crate::proxy::arrival::{first_bytes, has_head, next_bytes};
 use crate::proxy::handover::{Remains, serve};
 use crate::proxy::service::Gateway;
 use crate::proxy::shared::Shared;
@@ -64,13 +64,14 @@ impl Door {
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             return Box::pin(self.http2(stream, patience, &closed)).await;
         }
-        let Some(mut come) = first_bytes(&mut stream, patience.header, &closed).await else {
+        let Some(mut come) = first_bytes(&mut stream, patience.header).await else {
             return;
         };
         if stream.get_ssl_digest().is_none() {
             while come.len() < PREFACE.len() && PREFACE.starts_with(&come) {
-                if !more_bytes(&mut stream, &mut come, patience.header).await {
-                    return;
+                match first_bytes(&mut stream, patience.header).await {
+                    Some(more) => come.extend_from_slice(&more),
+                    None => return,
                 }
             }
             if come.starts_with(PREFACE) {
@@ -80,7 +81,7 @@ impl Door {
                 return Box::pin(self.http2(stream, patience, &closed)).await;
             }
         }
-        self.http1(stream, come, patience, &closed).await;
+        self.http1(stream, come, patience.header, closed).await;
     }
 
     /// One request after the other, beginning with what has come of the first. A head that has
@@ -89,10 +90,9 @@ impl Door {
         &self,
         mut stream: Stream,
         mut come: BytesMut,
-        patience: Patience,
-        closed: &ShutdownWatch,
+        mut wait: Duration,
+        mut closed: ShutdownWatch,
     ) {
-        let mut wait = patience.header;
         loop {
             let mut session = ServerSession::new_http1(stream);
             session.set_keepalive((!*self.leaving.borrow()).then_some(whole_seconds(wait)));
@@ -109,16 +109,17 @@ impl Door {
             let Remains::Open(reusable) = remains else {
                 return;
             };
-            wait = patience.keepalive;
+            wait = self.patience().keepalive;
             let (left, begun) = reusable.into_parts();
             stream = left;
-            come = match begun {
-                Some(begun) => begun,
-                None => match first_bytes(&mut stream, wait, closed).await {
-                    Some(come) => come,
+            come = begun.unwrap_or_default();
+            if !has_head(&come) {
+                match next_bytes(&mut stream, wait, &mut closed).await {
+                    Some(next) if come.is_empty() => come = next,
+                    Some(next) => come.extend_from_slice(&next),
                     None => return,
-                },
-            };
+                }
+            }
         }
     }
 

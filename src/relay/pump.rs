@@ -501,7 +501,7 @@ impl Pump {
         edits.replace(&glance.created, delivered.created.as_deref());
         if let Some(role) = &glance.role {
             // It was said at the beginning; readers that add up what they read would say it twice.
-            match member(data, b"role", role) {
+            match member(data, b"role", role).filter(|all| event.place(all.clone()).is_some()) {
                 Some(member) => edits.push(member, b""),
                 None => edits.push(role.clone(), b"null"),
             }

@@ -111,7 +111,7 @@ fn part(cursor: &mut Cursor, key: &[u8], glance: &mut Glance) -> Option<()> {
     match key {
         b"content" => text(cursor, glance),
         b"role" => {
-            glance.role = string(cursor)?;
+            glance.role = glance.role.take().or(string(cursor)?);
             Some(())
         }
         b"reasoning_content" | b"reasoning" => {

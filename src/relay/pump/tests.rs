@@ -167,7 +167,8 @@ fn contents(stream: &str) -> String {
         .split("\n\n")
         .filter_map(|event| event.strip_prefix("data: {"));
     let text = events.filter_map(|event| {
-        let event: serde_json::Value = serde_json::from_str(&format!("{{{event}")).unwrap();
+        let event = format!("{{{}", event.replace("\ndata: ", ""));
+        let event: serde_json::Value = serde_json::from_str(&event).unwrap();
         assert!(event["id"].is_null() || event["id"] == "c1", "{event}");
         Some(event["choices"][0]["delta"]["content"].as_str()?.to_owned())
     });
@@ -220,6 +221,10 @@ fn a_role_beside_content_is_not_said_again() {
         (
             r#"{"r\u006fle":"assistant","content":" two"}"#,
             r#"{"r\u006fle":null,"content":" two"}"#,
+        ),
+        (
+            "{\"content\":\" two\",\ndata: \"role\":\"assistant\"}",
+            "data: \"role\":null}",
         ),
     ] {
         let second = format!("{}{END}{DONE}", event(delta));

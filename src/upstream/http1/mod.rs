@@ -60,8 +60,6 @@ pub struct Connection {
     buffer: BytesMut,
     /// How much of the buffer's front was lent out last.
     lent: usize,
-    /// Of the memory behind it, as far as it is this connection's alone.
-    held: usize,
     /// How much is asked for at once.
     appetite: usize,
     /// Reads in a row that brought little of that.
@@ -79,7 +77,6 @@ impl Connection {
             stream,
             buffer: BytesMut::new(),
             lent: 0,
-            held: 0,
             appetite: FIRST_READ,
             calm: 0,
             head: None,
@@ -140,6 +137,10 @@ impl Connection {
             }
             if self.body.is_over() {
                 return Ok(None);
+            }
+            if self.buffer.is_empty() && self.buffer.capacity() > 2 * self.appetite {
+                // It has grown too large for what comes.
+                self.buffer = BytesMut::with_capacity(self.appetite);
             }
             self.fill_body(self.appetite).await?;
         }
@@ -230,7 +231,10 @@ impl Connection {
 
     /// How many bytes came; none at the end of the connection.
     async fn fill(&mut self, wanted: usize) -> Result<usize, Lost> {
-        let room = self.make_room(wanted);
+        if self.buffer.capacity() - self.buffer.len() < wanted {
+            self.buffer.reserve(wanted);
+        }
+        let room = self.buffer.capacity() - self.buffer.len();
         let reading = self.stream.read_buf(&mut self.buffer);
         let read = match self.patience {
             None => reading.await,
@@ -240,20 +244,6 @@ impl Connection {
         self.heard |= read > 0;
         self.adapt(read, room);
         Ok(read)
-    }
-
-    /// How much there is, at least what is wanted. A buffer that has grown too large for it is let
-    /// go of while nothing is in it.
-    fn make_room(&mut self, wanted: usize) -> usize {
-        if self.buffer.is_empty() && self.held > 2 * wanted {
-            self.buffer = BytesMut::with_capacity(wanted);
-            self.held = wanted;
-        }
-        if self.buffer.capacity() - self.buffer.len() < wanted {
-            self.buffer.reserve(wanted);
-            self.held = self.buffer.capacity();
-        }
-        self.buffer.capacity() - self.buffer.len()
     }
 
     fn adapt(&mut self, read: usize, room: usize) {
