@@ -41,14 +41,13 @@ use std::os::fd::{IntoRawFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::watch::Sender;
 
 /// Connections kept to each provider, per core.
 const POOL: usize = 512;
-/// Each caller's connection holds both, idle or not. Without TLS, whoever reads has room for it;
-/// with TLS, a record has.
-const READ_BUFFER: usize = 0;
-const TLS_READ_BUFFER: usize = 16 * 1024;
-/// Room for a head and a small answer, or for one event, in one write.
+/// Below TLS: for a record, and for what a handshake writes. Without it those who read and write
+/// have room of their own, as long as they need it.
+const READ_BUFFER: usize = 16 * 1024;
 const WRITE_BUFFER: usize = 4 * 1024;
 /// For the last bytes of the last answer, and the log's last lines.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -175,6 +174,7 @@ fn share(
     measures.follow(configured::pairs(&snapshot));
     Ok(Arc::new(Shared {
         leaving: Arc::default(),
+        stop: Sender::new(false),
         wires: Wires::new(Arc::new(Book::new(&snapshot.providers)), pool),
         buffers: Buffers::within(snapshot.server.buffers, snapshot.server.max_body),
         metrics,
@@ -282,8 +282,10 @@ fn add_listeners(
 ) -> Result<Vec<Arc<Certificate>>, String> {
     let mut certificates = Vec::new();
     for listen in &settings.listen {
-        let read = listen.tls.as_ref().map_or(READ_BUFFER, |_| TLS_READ_BUFFER);
-        let buffers = L4BufferSettings::new(read, WRITE_BUFFER);
+        let buffers = match listen.tls {
+            Some(_) => L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER),
+            None => L4BufferSettings::unbuffered(),
+        };
         let mut config = ListenerConfig::tcp(listen.address.to_string());
         if let Some(files) = &listen.tls {
             let certificate = Certificate::load(files.clone())?;

@@ -47,6 +47,7 @@ pub enum Reason {
     ProviderEmpty,
     GatewayNoTarget,
     GatewayOverloaded,
+    GatewayStopped,
     GatewayInternal,
 }
 
@@ -85,7 +86,7 @@ const fn late(label: &'static str) -> Facts {
 }
 
 impl Reason {
-    pub const ALL: [Reason; 42] = [
+    pub const ALL: [Reason; 43] = [
         Reason::CallerBadRequest,
         Reason::CallerBadJson,
         Reason::CallerBadModel,
@@ -127,6 +128,7 @@ impl Reason {
         Reason::ProviderEmpty,
         Reason::GatewayNoTarget,
         Reason::GatewayOverloaded,
+        Reason::GatewayStopped,
         Reason::GatewayInternal,
     ];
 
@@ -266,6 +268,9 @@ impl Reason {
                 SERVER,
                 Some("gateway_overloaded"),
             ),
+            Reason::GatewayStopped => {
+                facts("gateway_stopped", 503, SERVER, Some("gateway_stopped"))
+            }
             Reason::GatewayInternal => {
                 facts("gateway_internal", 500, SERVER, Some("gateway_internal"))
             }

@@ -16,6 +16,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const LEAD: Duration = Duration::from_secs(5);
 /// How often is looked whether the last request has ended.
 const LOOK: Duration = Duration::from_millis(50);
+/// For the last words to callers whose time is over.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// For telling the traces that still wait.
 const LAST_TRACES: Duration = Duration::from_secs(5);
 
@@ -42,7 +44,10 @@ impl ShutdownSignalWatch for Ending {
                 let end = self.asked(&mut signals).await;
                 tokio::select! {
                     () = self.drain(end) => {}
-                    () = signals.end() => tracing::warn!("told again to stop: stopping at once"),
+                    () = signals.end() => {
+                        tracing::warn!("told again to stop: stopping at once");
+                        self.cut(LOOK * 4).await;
+                    }
                 }
             }
             Err(error) => tracing::error!("cannot listen for signals: {error}"),
@@ -97,13 +102,25 @@ impl Ending {
         while in_flight.get() > 0 && closed.elapsed() < server.drain {
             tokio::time::sleep(LOOK).await;
         }
+        let cut = in_flight.get();
+        self.cut(FAREWELL).await;
         if !self.shared.traces.finish(LAST_TRACES).await {
             tracing::warn!("stopping before all traces were told");
         }
         tokio::time::sleep(access::WRITTEN_AFTER).await;
-        match in_flight.get() {
+        match cut {
             0 => tracing::info!("stopped"),
             cut => tracing::warn!("stopped: {cut} requests were cut, `server.drain` was over"),
+        }
+    }
+
+    /// Tells those who still wait that nothing more will come, as far as they can be told.
+    async fn cut(&self, within: Duration) {
+        let in_flight = &self.shared.metrics.in_flight;
+        self.shared.stop.send_replace(true);
+        let began = Instant::now();
+        while in_flight.get() > 0 && began.elapsed() < within {
+            tokio::time::sleep(LOOK / 10).await;
         }
     }
 }

@@ -157,6 +157,7 @@ pub async fn answer(
         board: &board,
         budget: &shared.retry_budget,
         metrics: &shared.metrics,
+        stop: &shared.stop,
     };
     run::run(means, session, &mut job, &mut call.tale).await
 }

@@ -1,6 +1,7 @@
 //! What a request carries from admission to its end.
 
 use crate::config::snapshot::{Key, Provider, Route, Snapshot};
+use crate::error::Reason;
 use crate::health::board::Board;
 use crate::health::grant::Grant;
 use crate::limits::budget::Reservation;
@@ -82,6 +83,12 @@ impl Call {
 /// A task that is dropped in the middle (a shutdown, a vanished connection) still counts.
 impl Drop for Call {
     fn drop(&mut self) {
-        self.settle(Instant::now());
+        if !self.settled {
+            self.tale.end(match *self.shared.stop.borrow() {
+                true => Reason::GatewayStopped,
+                false => Reason::CallerCancelled,
+            });
+            self.settle(Instant::now());
+        }
     }
 }

@@ -4,6 +4,7 @@ use crate::proxy::arrival::{first_bytes, has_head, next_bytes};
 use crate::proxy::handover::{Remains, serve};
 use crate::proxy::service::Gateway;
 use crate::proxy::shared::Shared;
+use crate::relay::caller::Caller;
 use async_trait::async_trait;
 use bytes::BytesMut;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
@@ -81,7 +82,8 @@ impl Door {
                 return Box::pin(self.http2(stream, patience, &closed)).await;
             }
         }
-        self.http1(stream, come, patience.header, closed).await;
+        self.http1(Caller::on(stream), come, patience.header, closed)
+            .await;
     }
 
     /// One request after the other, beginning with what has come of the first. A head that has
@@ -100,6 +102,7 @@ impl Door {
             let mut remains = self.serve(session).await;
             while let Remains::Streamed(reused) = remains {
                 let (stream, settings) = reused.consume();
+                Caller::asks_again(&stream);
                 let mut session = ServerSession::new_http1(stream);
                 if let Some(settings) = settings {
                     settings.apply_to_session(&mut session);
@@ -112,6 +115,7 @@ impl Door {
             wait = self.patience().keepalive;
             let (left, begun) = reusable.into_parts();
             stream = left;
+            Caller::asks_again(&stream);
             come = begun.unwrap_or_default();
             if !has_head(&come) {
                 match next_bytes(&mut stream, wait, &mut closed).await {

@@ -4,6 +4,9 @@ use crate::config::snapshot::Endpoint;
 use crate::error::{Failure, Reason};
 use crate::proxy::context::Call;
 use crate::proxy::{passthrough, reply};
+use crate::relay::attempt::is_event_stream;
+use crate::relay::give_up;
+use crate::relay::line::STOPPED;
 use http::StatusCode;
 use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorSource, ErrorType};
@@ -16,7 +19,10 @@ pub async fn failed(session: &mut ServerSession, error: &Error, call: &mut Call)
     let failure = failure(error, told).cause(error);
     call.tale.end(failure.reason);
     passthrough::failed(call, failure.reason);
-    if !told && listens(error, failure.reason) {
+    if told && failure.reason == Reason::GatewayStopped {
+        // The same.
+        let _ = end_stream(session, &failure, call).await;
+    } else if !told && listens(error, failure.reason) {
         session.set_keepalive(None);
         let endpoint = Endpoint::at(&call.path);
         // The caller may be gone by now; nothing more can be done about it here.
@@ -24,6 +30,23 @@ pub async fn failed(session: &mut ServerSession, error: &Error, call: &mut Call)
     } else {
         call.tale.cause = call.tale.cause.take().or(failure.cause);
     }
+}
+
+/// A stream that is not whole ends with an event that says so.
+async fn end_stream(
+    session: &mut ServerSession,
+    failure: &Failure,
+    call: &mut Call,
+) -> pingora::Result<()> {
+    if !session.response_written().is_some_and(is_event_stream) {
+        return Ok(());
+    }
+    let endpoint = Endpoint::at(&call.path).unwrap_or(Endpoint::Chat);
+    let event = give_up::error_event(failure, None, endpoint, &call.tale);
+    // Whatever was being said is over.
+    let event = [&b"\n\n"[..], &event].concat();
+    reply::write_body(session, event.into()).await?;
+    reply::finish(session).await
 }
 
 /// What an error means. Pingora marks those of upstreams; an I/O error without a mark is the
@@ -62,6 +85,10 @@ fn failure(error: &Error, told: bool) -> Failure {
         (_, InvalidHTTPHeader) => (
             Reason::CallerBadRequest,
             "the request's head cannot be passed on",
+        ),
+        (_, &STOPPED) => (
+            Reason::GatewayStopped,
+            "the gateway is about to stop: send the request again",
         ),
         // Pingora names them so, and keeps the names to itself.
         (_, Custom("InvalidChunk" | "InvalidTrailerEnd")) => (

@@ -14,6 +14,7 @@ use crate::proxy::answer::{self, note_excluded};
 use crate::proxy::context::{Call, Passthrough};
 use crate::proxy::{reply, spend};
 use crate::relay::bars::Bars;
+use crate::relay::caller::Caller;
 use crate::relay::deliver;
 use crate::routing::filter::{Needs, Wants};
 use crate::routing::plan::{Asking, Leg, plan};
@@ -48,6 +49,7 @@ pub async fn enter(
     let sticky = answer::sticky_key(session, call, route, b"");
     let key = call.key.clone();
     call.passthrough = Some(choose(call, route, key.as_deref(), sticky).await?);
+    Caller::is_eager(session);
     Ok(())
 }
 
@@ -311,7 +313,21 @@ pub async fn rewrite_request(
     if reply::expects_continue(session) {
         reply::write_continue(session).await?;
     }
+    if session.is_body_done() {
+        end_body(session, &mut None);
+    }
     Ok(())
+}
+
+/// Nothing more of the request comes, unless it becomes another protocol.
+pub fn end_body(session: &ServerSession, last: &mut Option<Bytes>) {
+    // An empty last piece would end the body in chunks once more, and be the next request's.
+    if last.as_ref().is_some_and(Bytes::is_empty) {
+        *last = None;
+    }
+    if !session.is_upgrade_req() {
+        Caller::is_answered(session);
+    }
 }
 
 /// An error may quote a credential of ours, so its body is read before it goes on. What is struck
@@ -382,6 +398,9 @@ pub fn rewrite_response(
     allowed.set_version(response.version);
     *response = allowed;
     if session.req_header().version == Version::HTTP_10 {
+        if !response.headers.contains_key(header::CONTENT_LENGTH) {
+            session.set_keepalive(None);
+        }
         // It knows no chunks: such a body ends with the connection.
         response.remove_header(&header::TRANSFER_ENCODING);
     }

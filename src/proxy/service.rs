@@ -13,9 +13,10 @@ use crate::proxy::reply;
 use crate::proxy::shared::Shared;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::http::ServerSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
@@ -47,7 +48,9 @@ impl ProxyHttp for Gateway {
         let server = &call.snapshot.server;
         let down = &mut session.downstream_session;
         // Unset, an idle connection would be kept for ever. A caller that wants none gets none.
-        if down.get_keepalive().is_some() {
+        if wants_to_part(down) {
+            down.set_keepalive(None);
+        } else if down.get_keepalive().is_some() {
             down.set_keepalive(Some(whole_seconds(server.keepalive)));
         }
         down.set_read_timeout(Some(server.body_timeout));
@@ -116,6 +119,19 @@ impl ProxyHttp for Gateway {
             }
             None => Ok(()),
         }
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        _call: &mut Option<Box<Call>>,
+    ) -> pingora::Result<()> {
+        if end_of_stream {
+            passthrough::end_body(&session.downstream_session, body);
+        }
+        Ok(())
     }
 
     async fn upstream_response_filter(
@@ -207,4 +223,14 @@ impl ProxyHttp for Gateway {
     ) -> bool {
         true
     }
+}
+
+/// Whether the caller says that this is its last request here, on any of its lines: Pingora reads
+/// the first alone.
+fn wants_to_part(session: &ServerSession) -> bool {
+    let lines = session.req_header().headers.get_all(header::CONNECTION);
+    lines
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
 }

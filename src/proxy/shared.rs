@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime};
+use tokio::sync::watch::Sender;
 
 /// A configuration and the live state of what it names: always exchanged together.
 pub struct Current {
@@ -52,6 +53,8 @@ impl Current {
 pub struct Shared {
     /// Callers are asked to come back by another connection.
     pub leaving: Arc<AtomicBool>,
+    /// True at the very end: whoever is still waited for is told so.
+    pub stop: Sender<bool>,
     pub current: ArcSwap<Current>,
     pub retry_budget: RetryBudget,
     pub wires: Wires,

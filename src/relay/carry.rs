@@ -9,7 +9,7 @@ use crate::relay::Means;
 use crate::relay::attempt::{ENDED, Flowing, event_meaning};
 use crate::relay::bill;
 use crate::relay::elsewhere::{self, Position, Search};
-use crate::relay::line::{Line, gone};
+use crate::relay::line::{Line, gone, parted};
 use crate::relay::patience::{Due, Limits, Patience};
 use crate::relay::pump::{Pump, Stop};
 use crate::relay::run::{Job, is_over};
@@ -87,7 +87,7 @@ pub struct Begun {
 pub async fn carry(
     means: Means<'_>,
     session: &mut ServerSession,
-    line: &mut Line,
+    line: &mut Line<'_>,
     job: &mut Job<'_>,
     begun: Begun,
     tale: &mut Tale,
@@ -174,7 +174,7 @@ pub async fn carry(
 /// Passes on what comes until it ends or breaks, or the caller leaves.
 async fn pass(
     session: &mut ServerSession,
-    line: &mut Line,
+    line: &mut Line<'_>,
     source: &mut Source,
     pump: &mut Pump,
     job: &Job<'_>,
@@ -196,6 +196,8 @@ async fn pass(
     }
     let timer = sleep_until(patience.next().unwrap_or_else(Instant::now).into());
     tokio::pin!(timer);
+    let over = line.stopped();
+    tokio::pin!(over);
     loop {
         if let Some(stop) = pump.take_stop() {
             return Ok(stopped(stop, source, job, tale).inspect(|()| pump.complete()));
@@ -267,6 +269,10 @@ async fn pass(
                     Some(due) => return Ok(Err(late(due))),
                 }
                 rearm(timer.as_mut(), &patience);
+            }
+            stop = &mut over => {
+                tale.end(parted(&stop));
+                return Err(stop);
             }
         }
     }
@@ -362,7 +368,7 @@ fn count_gaps(
 /// The one event that ends a stream which is not whole.
 async fn broken_off(
     session: &mut ServerSession,
-    line: &mut Line,
+    line: &mut Line<'_>,
     job: &Job<'_>,
     interruption: Interruption,
     pump: &Pump,

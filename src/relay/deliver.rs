@@ -8,7 +8,7 @@ use crate::error::Reason;
 use crate::proxy::reply;
 use crate::relay::Wires;
 use crate::relay::attempt::{Flowing, Whole, is_event_stream};
-use crate::relay::line::{Line, gone};
+use crate::relay::line::{Line, gone, parted};
 use crate::relay::source::{Broken, Source};
 use crate::telemetry::tale::Tale;
 use crate::upstream::headers;
@@ -97,7 +97,7 @@ fn spliced(body: Bytes, span: Option<Range<usize>>, model: &Bytes) -> Bytes {
 pub async fn flowing(
     wires: &Wires,
     session: &mut ServerSession,
-    line: &mut Line,
+    line: &mut Line<'_>,
     answer: Flowing,
     manner: &Manner<'_>,
     tail: &mut Tail,
@@ -164,7 +164,7 @@ async fn until(bound: Option<Instant>) {
 /// Passes on what comes until it ends or breaks, or the caller leaves.
 async fn pass(
     session: &mut ServerSession,
-    line: &mut Line,
+    line: &mut Line<'_>,
     source: &mut Source,
     pieces: &mut Pieces<'_>,
     manner: &Manner<'_>,
@@ -172,6 +172,8 @@ async fn pass(
 ) -> pingora::Result<Option<End>> {
     let out_of_time = until(manner.bound);
     tokio::pin!(out_of_time);
+    let stopped = line.stopped();
+    tokio::pin!(stopped);
     loop {
         let read = tokio::select! {
             biased;
@@ -181,6 +183,10 @@ async fn pass(
             }
             read = source.next() => read,
             () = &mut out_of_time, if manner.bound.is_some() => return Ok(Some(End::OutOfTime)),
+            stop = &mut stopped => {
+                tale.end(parted(&stop));
+                return Err(stop);
+            }
         };
         match read {
             Ok(Some(chunk)) => {

@@ -11,7 +11,7 @@ use crate::relay::attempt::{self, Opened};
 use crate::relay::bill;
 use crate::relay::carry::Interruption;
 use crate::relay::climb::is_failing;
-use crate::relay::line::Line;
+use crate::relay::line::{Line, parted};
 use crate::relay::prepare::{self, Variant};
 use crate::relay::pump::Pump;
 use crate::relay::resume::delivered::Delivered;
@@ -110,7 +110,7 @@ impl<'j> Search<'_, 'j> {
     pub async fn run(
         &mut self,
         session: &mut ServerSession,
-        line: &mut Line,
+        line: &mut Line<'_>,
         pump: &mut Pump,
         tale: &mut Tale,
     ) -> pingora::Result<Option<(Source, Grant, &'static str)>> {
@@ -189,7 +189,7 @@ impl<'j> Search<'_, 'j> {
     async fn ask(
         &mut self,
         session: &mut ServerSession,
-        line: &mut Line,
+        line: &mut Line<'_>,
         step: &'j Step<'j>,
         mut variant: Variant,
         pump: &mut Pump,
@@ -237,9 +237,13 @@ impl<'j> Search<'_, 'j> {
             Ok(opened) => opened,
             Err(gone) => {
                 grant.left(now);
-                let reason = Some(Reason::CallerCancelled);
-                note(metrics, job, step, tale, Came { reason, ..came });
-                tale.end(Reason::CallerCancelled);
+                let reason = parted(&gone);
+                let came = Came {
+                    reason: Some(reason),
+                    ..came
+                };
+                note(metrics, job, step, tale, came);
+                tale.end(reason);
                 return Err(gone);
             }
         };

@@ -75,7 +75,7 @@ impl<'a> Last<'a> {
 /// Nobody could be asked.
 pub async fn no_target(
     session: &mut ServerSession,
-    line: &mut Line,
+    line: &mut Line<'_>,
     job: &Job<'_>,
     bars: &Bars,
     tale: &mut Tale,
@@ -88,7 +88,7 @@ pub async fn no_target(
 /// The deadline is over before an answer was there.
 pub async fn out_of_time(
     session: &mut ServerSession,
-    line: &mut Line,
+    line: &mut Line<'_>,
     job: &Job<'_>,
     tale: &mut Tale,
 ) -> pingora::Result<()> {
@@ -110,7 +110,7 @@ pub async fn out_of_time(
 /// An error as a status, or as the one event of a stream that was opened early.
 async fn refuse(
     session: &mut ServerSession,
-    line: &mut Line,
+    line: &mut Line<'_>,
     job: &Job<'_>,
     failure: Failure,
     retry_after: Option<Duration>,
@@ -174,7 +174,7 @@ fn kept_out(job: &Job<'_>, reason: Reason) -> Failure {
 /// Every attempt failed, or the answer is the caller's own matter.
 pub async fn give_up(
     session: &mut ServerSession,
-    line: &mut Line,
+    line: &mut Line<'_>,
     job: &Job<'_>,
     last: Last<'_>,
     tale: &mut Tale,

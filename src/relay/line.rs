@@ -10,12 +10,18 @@ use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
 use std::future::pending;
 use std::time::{Duration, Instant};
+use tokio::sync::watch::Sender;
 use tokio::time::{sleep_until, timeout_at};
 
 const PING: Bytes = Bytes::from_static(b": ping\n\n");
 
+/// The gateway is at its end, and the caller can be waited for no longer.
+pub const STOPPED: ErrorType = ErrorType::new("GatewayStopped");
+
 #[derive(Debug)]
-pub struct Line {
+pub struct Line<'a> {
+    /// True at the gateway's end.
+    stop: &'a Sender<bool>,
     /// Between two signs of life. None: none are given.
     ping: Option<Duration>,
     /// They begin before it is known what the answer is.
@@ -28,9 +34,16 @@ pub struct Line {
     bound: Option<Instant>,
 }
 
-impl Line {
-    pub fn new(ping: Option<Duration>, early: bool, bound: Option<Instant>, now: Instant) -> Line {
+impl<'a> Line<'a> {
+    pub fn new(
+        stop: &'a Sender<bool>,
+        ping: Option<Duration>,
+        early: bool,
+        bound: Option<Instant>,
+        now: Instant,
+    ) -> Line<'a> {
         Line {
+            stop,
             bound,
             ping,
             early,
@@ -47,7 +60,19 @@ impl Line {
         self.spoke
     }
 
-    /// Works while the caller is there, and keeps it there. An error: it is gone.
+    /// Resolves at the gateway's end.
+    pub fn stopped(&self) -> impl Future<Output = Box<Error>> + use<> {
+        let mut stop = self.stop.subscribe();
+        async move {
+            let is_over = stop.wait_for(|stop| *stop).await.is_ok();
+            if !is_over {
+                pending::<()>().await;
+            }
+            Error::explain(STOPPED, "the gateway stops")
+        }
+    }
+
+    /// Works while the caller is there, and keeps it there. An error: it is gone, or we are.
     pub async fn company<T>(
         &mut self,
         session: &mut ServerSession,
@@ -55,6 +80,8 @@ impl Line {
         work: impl Future<Output = T>,
     ) -> pingora::Result<T> {
         tokio::pin!(work);
+        let stopped = self.stopped();
+        tokio::pin!(stopped);
         loop {
             let ping_at = self.ping_at();
             let silence = async {
@@ -67,6 +94,7 @@ impl Line {
                 biased;
                 left = gone(session) => return Err(left),
                 done = &mut work => return Ok(done),
+                stop = &mut stopped => return Err(stop),
                 // Seldom, and large: it does not have its place in every wait.
                 () = silence => Box::pin(self.ping(session, tale)).await?,
             }
@@ -110,6 +138,9 @@ impl Line {
                 header::TRANSFER_ENCODING,
                 HeaderValue::from_static("chunked"),
             )?;
+        } else {
+            // It knows no chunks: such an answer ends with the connection.
+            session.set_keepalive(None);
         }
         reply::write_head(session, head, tale)
             .await
@@ -165,6 +196,14 @@ pub async fn gone(session: &mut ServerSession) -> Box<Error> {
             Ok(_) => tokio::task::yield_now().await,
             Err(error) => return error.into_down(),
         }
+    }
+}
+
+/// Why nobody is there any more.
+pub fn parted(error: &Error) -> Reason {
+    match error.etype() {
+        &STOPPED => Reason::GatewayStopped,
+        _ => Reason::CallerCancelled,
     }
 }
 

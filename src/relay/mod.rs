@@ -8,6 +8,7 @@
 pub mod attempt;
 pub mod bars;
 mod bill;
+pub mod caller;
 pub mod carry;
 pub mod climb;
 pub mod commit;
@@ -32,6 +33,7 @@ use crate::upstream::http1::Idle;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use std::sync::Arc;
+use tokio::sync::watch::Sender;
 
 /// The way out: where providers are, and the connections kept to them.
 pub struct Wires {
@@ -61,4 +63,6 @@ pub struct Means<'a> {
     pub board: &'a Board,
     pub budget: &'a RetryBudget,
     pub metrics: &'a Metrics,
+    /// True at the gateway's end.
+    pub stop: &'a Sender<bool>,
 }

@@ -14,12 +14,13 @@ use crate::pricing::Micros;
 use crate::relay::Means;
 use crate::relay::attempt::{self, Failed, Opened};
 use crate::relay::bill;
+use crate::relay::caller::Caller;
 use crate::relay::carry::{Begun, carry};
 use crate::relay::climb::Climb;
 use crate::relay::deliver::{self, Manner};
 use crate::relay::elsewhere;
 use crate::relay::give_up::{Last, give_up, no_target, out_of_time};
-use crate::relay::line::Line;
+use crate::relay::line::{Line, parted};
 use crate::relay::prepare::{self, Variant, Wish};
 use crate::relay::pump::Pump;
 use crate::routing::plan::{Excluded, Step};
@@ -90,7 +91,8 @@ pub async fn run(
     let Means { wires, metrics, .. } = means;
     let streaming = &job.route.stream;
     let early = job.scan.stream && job.endpoint.streams() && streaming.ping_before_commit;
-    let mut line = Line::new(streaming.ping, early, job.bound, job.started);
+    let mut line = Line::new(means.stop, streaming.ping, early, job.bound, job.started);
+    Caller::is_answered(session);
     let mut usage_refused = false;
     let mut climb = Climb::new(means, job);
     let mut retried_here = false;
@@ -145,9 +147,13 @@ pub async fn run(
             Ok(opened) => opened,
             Err(gone) => {
                 grant.left(now);
-                let reason = Some(Reason::CallerCancelled);
-                note(metrics, job, step, tale, Came { reason, ..came });
-                tale.end(Reason::CallerCancelled);
+                let reason = parted(&gone);
+                let came = Came {
+                    reason: Some(reason),
+                    ..came
+                };
+                note(metrics, job, step, tale, came);
+                tale.end(reason);
                 return Err(gone);
             }
         };
@@ -296,7 +302,7 @@ pub async fn run(
             tale.waited += after;
             line.company(session, tale, sleep(after))
                 .await
-                .inspect_err(|_| tale.end(Reason::CallerCancelled))?;
+                .inspect_err(|gone| tale.end(parted(gone)))?;
         }
     }
     last.wait(climb.bars.soonest());

@@ -139,7 +139,37 @@ async fn a_stream_that_is_cut_is_still_counted() {
     gateway.exit(ms(5000)).await;
     let said = gateway.output();
     assert!(said.contains("1 requests were cut"), "{said}");
-    assert!(said.contains("\"request_id\""), "{said}");
+    assert!(said.contains("\"reason\":\"gateway_stopped\""), "{said}");
+}
+
+#[tokio::test]
+async fn whoever_is_cut_is_told() {
+    let (mut gateway, mut stream, _gate, provider) = streaming(&["admin: off", "drain: 1s"]).await;
+    let (silent, _let) = late().await;
+    let config = Config::one(&silent).server("drain: 1s").server("admin: off");
+    let mut waiting = Gateway::without_admin(&config).await;
+    let mut whole = waiting.held(Request::chat(ASK), [&silent]).await;
+    for gateway in [&gateway, &waiting] {
+        gateway.signal("TERM");
+    }
+    let told = String::from_utf8(stream.closed(ms(5000)).await).unwrap();
+    let error = told.split("data: ").find(|event| event.contains("error"));
+    let error: Value = serde_json::from_str(error.unwrap().split('\n').next().unwrap()).unwrap();
+    assert_eq!(error["error"]["metadata"]["reason"], "gateway_stopped");
+    assert!(
+        !told.contains("[DONE]") && told.ends_with("0\r\n\r\n"),
+        "{told}"
+    );
+    let reply = whole.reply("POST").await.expect(503);
+    assert_eq!(reply.json()["error"]["code"], "gateway_stopped");
+    assert!(reply.get("retry-after").is_some());
+    for gateway in [&mut gateway, &mut waiting] {
+        gateway.exit(ms(3000)).await;
+        let said = gateway.output();
+        assert!(said.contains("1 requests were cut"), "{said}");
+        assert!(said.contains("\"reason\":\"gateway_stopped\""), "{said}");
+    }
+    assert!(provider.all_closed() && silent.all_closed());
 }
 
 #[tokio::test]

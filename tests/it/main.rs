@@ -30,6 +30,7 @@ mod cooling;
 mod costs;
 mod dashboards;
 mod drain;
+mod early;
 mod endings;
 mod examples;
 mod exhausted;

@@ -304,6 +304,47 @@ async fn a_client_of_http_1_0_gets_no_chunks() {
     assert_eq!(body, "one two");
 }
 
+#[tokio::test]
+async fn a_body_over_http_2_ends_once_however_it_says_so() {
+    for pieces in [&["abc", ""][..], &["", "abc", "", ""], &["abc"], &[""]] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}/v1", listener.local_addr().unwrap());
+        let config = Config::new()
+            .provider("one", &base)
+            .route("audio", "{ provider: one }")
+            .on_route("match", "{ path: \"/v1/audio/*\" }")
+            .on_route("mode", "stream");
+        let gateway = Gateway::start(&config).await;
+        let stream = tokio::net::TcpStream::connect(gateway.address).await;
+        let (sender, connection) = h2::client::handshake(stream.unwrap()).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::post("https://localhost/v1/audio/x").body(());
+        let (_answer, mut body) = sender
+            .ready()
+            .await
+            .unwrap()
+            .send_request(request.unwrap(), false)
+            .unwrap();
+        for (at, piece) in pieces.iter().enumerate() {
+            body.send_data((*piece).into(), at + 1 == pieces.len())
+                .unwrap();
+            tokio::time::sleep(ms(20)).await;
+        }
+        let (mut upstream, _) = listener.accept().await.unwrap();
+        let mut all = Vec::new();
+        let reading = tokio::io::AsyncReadExt::read_to_end(&mut upstream, &mut all);
+        let _ = tokio::time::timeout(ms(300), reading).await;
+        let all = String::from_utf8(all).unwrap();
+        let (_, body) = all.split_once("\r\n\r\n").unwrap();
+        let whole = pieces.concat();
+        let expected = match whole.len() {
+            0 => "0\r\n\r\n".to_owned(),
+            size => format!("{size:X}\r\n{whole}\r\n0\r\n\r\n"),
+        };
+        assert_eq!(body, expected, "{pieces:?}");
+    }
+}
+
 /// A provider of HTTP/2 whose every answer is an error, ended by trailers.
 async fn failing_over_http_2() -> std::net::SocketAddr {
     let acceptor = Identity::new().acceptor(&["h2"]);
