@@ -45,10 +45,9 @@ use tokio::sync::watch::Sender;
 
 /// Connections kept to each provider, per core.
 const POOL: usize = 512;
-/// Below TLS: for a record, and for what a handshake writes. Without it those who read and write
-/// have room of their own, as long as they need it.
+/// Below TLS, for a record. Those who read and write without it have room of their own, as long as
+/// they need it.
 const READ_BUFFER: usize = 16 * 1024;
-const WRITE_BUFFER: usize = 4 * 1024;
 /// For the last bytes of the last answer, and the log's last lines.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// For the records that wait when the last request has ended.
@@ -283,7 +282,7 @@ fn add_listeners(
     let mut certificates = Vec::new();
     for listen in &settings.listen {
         let buffers = match listen.tls {
-            Some(_) => L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER),
+            Some(_) => L4BufferSettings::new(READ_BUFFER, 0),
             None => L4BufferSettings::unbuffered(),
         };
         let mut config = ListenerConfig::tcp(listen.address.to_string());

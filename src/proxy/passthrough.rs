@@ -404,6 +404,10 @@ pub fn rewrite_response(
         // It knows no chunks: such a body ends with the connection.
         response.remove_header(&header::TRANSFER_ENCODING);
     }
+    if !is_upgraded && session.is_body_done() {
+        // It offered to become another protocol, and does not.
+        Caller::is_answered(session);
+    }
     if is_upgraded {
         // No body any more: either side may be silent as long as the other.
         session.set_read_timeout(Some(route.timeouts.response));

@@ -23,7 +23,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Of requests that come before their turn. Beyond it nothing is read, and no end is seen.
-const MOST_EARLY: usize = 256 * 1024;
+const MOST_EARLY: usize = 64 * 1024;
 /// Read of them at once.
 const EARLY: usize = 4 * 1024;
 /// Room for a head and a small answer, to leave in one write.
@@ -42,6 +42,8 @@ pub struct Caller {
     held: BytesMut,
     /// Nothing waits.
     eager: AtomicBool,
+    /// Something was written and may still be on its way through TLS.
+    owed: bool,
 }
 
 impl Caller {
@@ -52,6 +54,7 @@ impl Caller {
             answered: AtomicBool::new(false),
             held: BytesMut::new(),
             eager: AtomicBool::new(false),
+            owed: false,
         })
     }
 
@@ -105,6 +108,17 @@ impl Caller {
         Pin::new(&mut self.stream).poll_write(context, last)
     }
 
+    /// Sends on what TLS has kept of what was written, as far as it goes.
+    fn poll_owed(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if self.owed
+            && let Poll::Ready(sent) = Pin::new(&mut self.stream).poll_flush(context)
+        {
+            self.owed = false;
+            return sent;
+        }
+        Ok(())
+    }
+
     fn may_wait(&mut self, more: usize) -> bool {
         !*self.eager.get_mut() && self.held.len() + more <= HELD
     }
@@ -130,8 +144,12 @@ impl AsyncRead for Caller {
             }
             let size = this.early.len().min(buffer.remaining());
             buffer.put_slice(&this.early.split_to(size));
+            if this.early.is_empty() {
+                this.early = BytesMut::new();
+            }
             return Poll::Ready(Ok(()));
         }
+        this.poll_owed(context)?;
         while this.early.len() < MOST_EARLY {
             let mut room = [MaybeUninit::uninit(); EARLY];
             let mut room = ReadBuf::uninit(&mut room);
@@ -155,7 +173,10 @@ impl AsyncWrite for Caller {
             self.hold(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
-        self.poll_send(context, bytes)
+        let sent = ready!(self.poll_send(context, bytes))?;
+        self.owed = *self.eager.get_mut();
+        self.poll_owed(context)?;
+        Poll::Ready(Ok(sent))
     }
 
     fn poll_write_vectored(

@@ -9,7 +9,7 @@ use crate::relay::Means;
 use crate::relay::attempt::{ENDED, Flowing, event_meaning};
 use crate::relay::bill;
 use crate::relay::elsewhere::{self, Position, Search};
-use crate::relay::line::{Line, gone, parted};
+use crate::relay::line::{Line, gone, over};
 use crate::relay::patience::{Due, Limits, Patience};
 use crate::relay::pump::{Pump, Stop};
 use crate::relay::run::{Job, is_over};
@@ -196,8 +196,8 @@ async fn pass(
     }
     let timer = sleep_until(patience.next().unwrap_or_else(Instant::now).into());
     tokio::pin!(timer);
-    let over = line.stopped();
-    tokio::pin!(over);
+    let stop = line.stopped();
+    tokio::pin!(stop);
     loop {
         if let Some(stop) = pump.take_stop() {
             return Ok(stopped(stop, source, job, tale).inspect(|()| pump.complete()));
@@ -247,6 +247,11 @@ async fn pass(
                     line.write(session, out, tale).await?;
                     tale.handed_on(line.last_spoke().saturating_duration_since(now));
                     patience.spoke(now);
+                    // A provider that is ahead of its caller leaves nothing to wait for.
+                    if line.is_over() && !pump.has_finished() {
+                        tale.end(Reason::GatewayStopped);
+                        return Err(over());
+                    }
                 }
             }
             () = &mut timer => {
@@ -270,8 +275,12 @@ async fn pass(
                 }
                 rearm(timer.as_mut(), &patience);
             }
-            stop = &mut over => {
-                tale.end(parted(&stop));
+            stop = &mut stop => {
+                if pump.has_finished() {
+                    pump.complete();
+                    return Ok(Ok(()));
+                }
+                tale.end(Reason::GatewayStopped);
                 return Err(stop);
             }
         }

@@ -8,7 +8,7 @@ use crate::error::Reason;
 use crate::proxy::reply;
 use crate::relay::Wires;
 use crate::relay::attempt::{Flowing, Whole, is_event_stream};
-use crate::relay::line::{Line, gone, parted};
+use crate::relay::line::{Line, gone};
 use crate::relay::source::{Broken, Source};
 use crate::telemetry::tale::Tale;
 use crate::upstream::headers;
@@ -184,7 +184,7 @@ async fn pass(
             read = source.next() => read,
             () = &mut out_of_time, if manner.bound.is_some() => return Ok(Some(End::OutOfTime)),
             stop = &mut stopped => {
-                tale.end(parted(&stop));
+                tale.end(Reason::GatewayStopped);
                 return Err(stop);
             }
         };

@@ -60,6 +60,11 @@ impl<'a> Line<'a> {
         self.spoke
     }
 
+    /// Whether the gateway is at its end.
+    pub fn is_over(&self) -> bool {
+        *self.stop.borrow()
+    }
+
     /// Resolves at the gateway's end.
     pub fn stopped(&self) -> impl Future<Output = Box<Error>> + use<> {
         let mut stop = self.stop.subscribe();
@@ -68,7 +73,7 @@ impl<'a> Line<'a> {
             if !is_over {
                 pending::<()>().await;
             }
-            Error::explain(STOPPED, "the gateway stops")
+            over()
         }
     }
 
@@ -197,6 +202,11 @@ pub async fn gone(session: &mut ServerSession) -> Box<Error> {
             Err(error) => return error.into_down(),
         }
     }
+}
+
+/// The gateway's end, as an error.
+pub fn over() -> Box<Error> {
+    Error::explain(STOPPED, "the gateway stops")
 }
 
 /// Why nobody is there any more.

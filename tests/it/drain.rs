@@ -146,7 +146,9 @@ async fn a_stream_that_is_cut_is_still_counted() {
 async fn whoever_is_cut_is_told() {
     let (mut gateway, mut stream, _gate, provider) = streaming(&["admin: off", "drain: 1s"]).await;
     let (silent, _let) = late().await;
-    let config = Config::one(&silent).server("drain: 1s").server("admin: off");
+    let config = Config::one(&silent)
+        .server("drain: 1s")
+        .server("admin: off");
     let mut waiting = Gateway::without_admin(&config).await;
     let mut whole = waiting.held(Request::chat(ASK), [&silent]).await;
     for gateway in [&gateway, &waiting] {
@@ -169,7 +171,10 @@ async fn whoever_is_cut_is_told() {
         assert!(said.contains("1 requests were cut"), "{said}");
         assert!(said.contains("\"reason\":\"gateway_stopped\""), "{said}");
     }
-    assert!(provider.all_closed() && silent.all_closed());
+    until("nobody is asked any more", ms(3000), || {
+        provider.all_closed() && silent.all_closed()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Callers who send more than their request before it is answered, and what becomes of it.
 
 use crate::harness::answers::{DONE, event, finish, head, last, part, sse_head};
-use crate::harness::wire::chunk;
+use crate::harness::wire::{Wire, chunk};
 use crate::harness::*;
+use crate::http2::Tls;
 use crate::passthrough::through;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -14,7 +15,7 @@ fn early() -> [Vec<u8>; 4] {
         b"\r\n".to_vec(),
         b"G".to_vec(),
         another.clone(),
-        another.repeat(500),
+        another.repeat(200),
     ]
 }
 
@@ -40,7 +41,7 @@ async fn whoever_has_sent_more_is_missed_as_soon_when_it_leaves() {
                     conn.wire.io.tcp().set_zero_linger().unwrap();
                 }
                 drop(conn);
-                until("the provider is hung up on", ms(400), || one.all_closed()).await;
+                until("the provider is hung up on", ms(1500), || one.all_closed()).await;
                 gateway.tells("caller_cancelled").await;
                 assert_eq!(one.count(), 1);
             }
@@ -50,17 +51,30 @@ async fn whoever_has_sent_more_is_missed_as_soon_when_it_leaves() {
 
 #[tokio::test]
 async fn so_it_is_where_calls_stream_through() {
-    for early in early() {
-        let one = Provider::always(vec![Act::Hang]).await;
-        let gateway = Gateway::start(&through(&one)).await;
-        let mut conn = Conn::open(gateway.address).await;
-        conn.send(&Request::post("/v1/audio/x", "abc").bytes())
-            .await;
-        until("the provider is asked", ms(5000), || one.count() == 1).await;
-        conn.send(&early).await;
-        tokio::time::sleep(ms(50)).await;
-        drop(conn);
-        until("the provider is hung up on", ms(1000), || one.all_closed()).await;
+    let begun = vec![
+        Act::Write(head(200, &[("transfer-encoding", "chunked")])),
+        Act::Write(chunk(b"first")),
+        Act::Hang,
+    ];
+    let plain = Request::post("/v1/audio/x", "abc");
+    // What is offered and not taken up.
+    let offering = Request::post("/v1/audio/x", "abc").header("upgrade", "h2c");
+    for (request, acts, shown) in [(plain, vec![Act::Hang], ""), (offering, begun, "first")] {
+        for early in early() {
+            let one = Provider::always(acts.clone()).await;
+            let gateway = Gateway::start(&through(&one)).await;
+            let mut conn = Conn::open(gateway.address).await;
+            conn.send(&request.bytes()).await;
+            until("the provider is asked", ms(5000), || one.count() == 1).await;
+            if !shown.is_empty() {
+                let head = conn.head().await;
+                conn.body_until(&mut head.framing("POST"), shown).await;
+            }
+            conn.send(&early).await;
+            tokio::time::sleep(ms(50)).await;
+            drop(conn);
+            until("the provider is hung up on", ms(1500), || one.all_closed()).await;
+        }
     }
 }
 
@@ -135,8 +149,8 @@ async fn a_route_that_streams_through_takes_turns_with_the_others() {
     }
 }
 
-#[tokio::test]
-async fn an_answer_of_known_length_streams_through_as_it_comes_too() {
+/// A provider whose answers come when they are let, and what lets them.
+async fn hesitant() -> (Provider, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let acts = vec![
         Act::Write(head(200, &[("content-length", "4")])),
@@ -145,9 +159,11 @@ async fn an_answer_of_known_length_streams_through_as_it_comes_too() {
         Act::Gate(gate.clone()),
         Act::Write(b"ver".to_vec()),
     ];
-    let provider = Provider::always(acts).await;
-    let gateway = Gateway::start(&through(&provider)).await;
-    let mut conn = Conn::open(gateway.address).await;
+    (Provider::always(acts).await, gate)
+}
+
+async fn comes_as_it_comes(wire: Wire, gate: &Semaphore) {
+    let mut conn = Conn { wire };
     conn.send(&Request::post("/v1/audio/x", "abc").bytes())
         .await;
     let answer = conn.head().await;
@@ -156,6 +172,22 @@ async fn an_answer_of_known_length_streams_through_as_it_comes_too() {
     gate.add_permits(1);
     let mut rest = wire::Framing::Length(3);
     conn.body_until(&mut rest, "ver").await;
+}
+
+#[tokio::test]
+async fn an_answer_of_known_length_streams_through_as_it_comes_too() {
+    let (provider, gate) = hesitant().await;
+    let gateway = Gateway::start(&through(&provider)).await;
+    let wire = Conn::open(gateway.address).await.wire;
+    comes_as_it_comes(wire, &gate).await;
+}
+
+#[tokio::test]
+async fn over_tls_as_well() {
+    let (provider, gate) = hesitant().await;
+    let tls = Tls::start(through(&provider)).await;
+    let (stream, _) = tls.identity.connect(tls.gateway.address, &[]).await;
+    comes_as_it_comes(Wire::new(stream), &gate).await;
 }
 
 #[tokio::test]

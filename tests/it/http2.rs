@@ -10,14 +10,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-struct Tls {
-    gateway: Gateway,
-    identity: Identity,
+pub struct Tls {
+    pub gateway: Gateway,
+    pub identity: Identity,
     _files: gateway::Directory,
 }
 
 impl Tls {
-    async fn start(config: Config) -> Tls {
+    pub async fn start(config: Config) -> Tls {
         let identity = Identity::new();
         let files = gateway::Directory::new();
         let cert = files.write("cert.pem", &identity.cert_pem);

@@ -34,6 +34,7 @@ async fn what_comes_early_waits_for_its_turn_and_the_end_is_seen() {
     let mut again = vec![0; next.len()];
     stream.read_exact(&mut again).await.unwrap();
     assert_eq!(again, next.as_bytes());
+    assert_eq!(caller(&stream).early.capacity(), 0, "no memory is kept");
     caller(&stream).answered.store(true, Ordering::Relaxed);
     drop(far);
     assert_eq!(stream.read(&mut read).await.unwrap(), 0);
