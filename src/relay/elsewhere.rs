@@ -11,7 +11,7 @@ use crate::relay::attempt::{self, Opened};
 use crate::relay::bill;
 use crate::relay::carry::Interruption;
 use crate::relay::climb::is_failing;
-use crate::relay::line::{Line, parted};
+use crate::relay::line::Line;
 use crate::relay::prepare::{self, Variant};
 use crate::relay::pump::Pump;
 use crate::relay::resume::delivered::Delivered;
@@ -20,7 +20,7 @@ use crate::relay::resume::request::continuing;
 use crate::relay::resume::tokens::estimated_tokens;
 use crate::relay::resume::wish::Wish;
 use crate::relay::run::{
-    Came, Job, answers, first_token_came, heed_limits, is_over, note, reason_of, was_cut,
+    Came, Job, abandoned, answers, first_token_came, heed_limits, is_over, note, reason_of, was_cut,
 };
 use crate::relay::source::Source;
 use crate::routing::plan::Step;
@@ -237,13 +237,7 @@ impl<'j> Search<'_, 'j> {
             Ok(opened) => opened,
             Err(gone) => {
                 grant.left(now);
-                let reason = parted(&gone);
-                let came = Came {
-                    reason: Some(reason),
-                    ..came
-                };
-                note(metrics, job, step, tale, came);
-                tale.end(reason);
+                abandoned(metrics, job, step, tale, came, &gone);
                 return Err(gone);
             }
         };

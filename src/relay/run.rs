@@ -28,6 +28,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::tale::{Attempt, Tale};
 use crate::telemetry::trace_context::TraceContext;
 use bytes::Bytes;
+use pingora::Error;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::time::sleep;
@@ -147,13 +148,7 @@ pub async fn run(
             Ok(opened) => opened,
             Err(gone) => {
                 grant.left(now);
-                let reason = parted(&gone);
-                let came = Came {
-                    reason: Some(reason),
-                    ..came
-                };
-                note(metrics, job, step, tale, came);
-                tale.end(reason);
+                abandoned(metrics, job, step, tale, came, &gone);
                 return Err(gone);
             }
         };
@@ -406,6 +401,20 @@ pub fn note(metrics: &Metrics, job: &Job<'_>, step: &Step<'_>, tale: &mut Tale, 
         ..Attempt::default()
     });
     answers(step, tale);
+}
+
+/// Nobody is there to be told what comes of the attempt under way.
+pub fn abandoned(
+    metrics: &Metrics,
+    job: &Job<'_>,
+    step: &Step<'_>,
+    tale: &mut Tale,
+    came: Came,
+    gone: &Error,
+) {
+    let reason = Some(parted(gone));
+    note(metrics, job, step, tale, Came { reason, ..came });
+    tale.end(parted(gone));
 }
 
 /// A stream is known as one by its first content.
